@@ -1,0 +1,1 @@
+"""Benchmarks: rootlessnet beside the programs it is compared with. Not installed."""

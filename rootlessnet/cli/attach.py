@@ -1,0 +1,64 @@
+"""`rootlessnet attach`: the same network for a namespace that exists already."""
+
+import argparse
+from contextlib import closing
+
+from rootlessnet.cli.network_options import NetworkArguments, add_network_options
+from rootlessnet.cli.parser import Parser
+from rootlessnet.config import AttachConfig, parse_target
+
+_DESCRIPTION = """\
+Give a network namespace that exists a network that works, until its process
+ends or this program is interrupted. The namespace is that of process PID, or
+the file NETNS_PATH. Digits alone are a PID: write ./123 for such a file."""
+
+_EPILOG = """\
+examples:
+  a namespace made by unshare(1), with a port published
+    unshare --user --map-root-user --net sleep infinity &
+    rootlessnet attach -p 8080:80 $!
+  the same, named by its files
+    rootlessnet attach --userns-path /proc/PID/ns/user /proc/PID/ns/net
+
+exit status:
+  0 when the namespace's process ended, 2 for a usage error, 1 for any other
+  failure. `rootlessnet doctor` says what this machine lacks."""
+
+
+class _Arguments(NetworkArguments):
+    target: int | str
+    userns_path: str | None
+
+
+def attach(words: list[str]) -> int:
+    """Serve the namespace that `words` name until it ends; returns the exit status."""
+    config = parse(words)
+
+    from rootlessnet.netns.attach import attach as join
+
+    with closing(join(config)) as attachment:
+        from rootlessnet.app import run_attachment  # after the fork: see cli/run.py
+
+        return run_attachment(attachment, config)
+
+
+def parse(words: list[str]) -> AttachConfig:
+    """The config that `words`, the arguments after `attach`, describe. Raises `UsageError`."""
+    parser = Parser("attach", "[options] PID|NETNS_PATH", _DESCRIPTION, _EPILOG)
+    add_network_options(parser)
+    group = parser.add_argument_group("namespaces")
+    group.add_argument(
+        "--userns-path",
+        metavar="PATH",
+        help="the user namespace that owns NETNS_PATH (default: for a PID, that of the process; "
+        "for a path, the caller's)",
+    )
+    parser.add_argument(
+        "target", type=parse_target, metavar="PID|NETNS_PATH", help=argparse.SUPPRESS
+    )
+    arguments = parser.parse(words, _Arguments())
+    return AttachConfig(
+        target=arguments.target,
+        userns_path=arguments.userns_path,
+        network=arguments.network_config(),
+    )

@@ -1,0 +1,98 @@
+"""The options that describe the guest's network, the same for every subcommand that makes one."""
+
+import argparse
+from ipaddress import IPv4Network
+
+from rootlessnet.cli.parser import Parser
+from rootlessnet.config import (
+    DEFAULT_CIDR,
+    DEFAULT_MTU,
+    DEFAULT_TAP_NAME,
+    MTU_MAX,
+    MTU_MIN,
+    Forward,
+    HostAddress,
+    NetworkConfig,
+    parse_cidr,
+    parse_forward,
+    parse_mtu,
+    parse_nameserver,
+    parse_tap_name,
+)
+
+_DEFAULTS = NetworkConfig()
+
+
+class NetworkArguments(argparse.Namespace):
+    """The parsed network options."""
+
+    publish: list[Forward]
+    dns: list[HostAddress]
+    cidr: IPv4Network
+    mtu: int
+    tap_name: str
+    host_loopback: bool
+
+    def network_config(self) -> NetworkConfig:
+        """The options as a config. Raises `UsageError` when two of them contradict each other."""
+        return NetworkConfig(
+            cidr=self.cidr,
+            mtu=self.mtu,
+            tap_name=self.tap_name,
+            host_loopback=self.host_loopback,
+            dns=tuple(self.dns),
+            forwards=tuple(self.publish),
+        )
+
+
+def add_network_options(parser: Parser) -> None:
+    """Add the options of `NetworkArguments` to `parser`."""
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "-p",
+        "--publish",
+        action="append",
+        default=[],
+        type=parse_forward,
+        metavar="PORTS",
+        help="publish a port of the guest on the host, repeatable; PORTS is "
+        "[HOST_IP:]HOST_PORT:GUEST_PORT[/tcp|/udp], an IPv6 HOST_IP in brackets "
+        "(default: no port; without HOST_IP, on every address of the host; tcp)",
+    )
+    group.add_argument(
+        "--dns",
+        action="append",
+        default=[],
+        type=parse_nameserver,
+        metavar="ADDRESS",
+        help="forward the guest's DNS questions to this nameserver, repeatable; the next one is "
+        "asked when one fails (default: the nameservers of the host)",
+    )
+    group.add_argument(
+        "--cidr",
+        default=DEFAULT_CIDR,
+        type=parse_cidr,
+        metavar="NETWORK",
+        help=f"the guest's network, with a prefix of 1 to 25 (default: {DEFAULT_CIDR}: the gateway "
+        f"is {_DEFAULTS.gateway}, DNS {_DEFAULTS.dns_address}, the guest {_DEFAULTS.guest})",
+    )
+    group.add_argument(
+        "--mtu",
+        default=DEFAULT_MTU,
+        type=parse_mtu,
+        metavar="BYTES",
+        help=f"the guest's MTU, {MTU_MIN} to {MTU_MAX} (default: {DEFAULT_MTU})",
+    )
+    group.add_argument(
+        "--tap-name",
+        default=DEFAULT_TAP_NAME,
+        type=parse_tap_name,
+        metavar="NAME",
+        help=f"the name of the guest's interface (default: {DEFAULT_TAP_NAME})",
+    )
+    group.add_argument(
+        "--host-loopback",
+        action="store_true",
+        help="let the guest reach what listens on the host's loopback, at the gateway's address "
+        "(default: out of its reach)",
+    )

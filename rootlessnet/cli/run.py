@@ -1,0 +1,101 @@
+"""`rootlessnet run`: a command in a network of its own.
+
+The order matters for the start-up time: the config is all that the child needs, so it is forked
+before the parent imports the stack, and both import at the same time.
+"""
+
+import argparse
+import os
+from contextlib import closing
+
+from rootlessnet.cli.network_options import NetworkArguments, add_network_options
+from rootlessnet.cli.parser import Parser
+from rootlessnet.config import RunConfig
+
+_DESCRIPTION = """\
+Run COMMAND in a network, user, mount and PID namespace of its own, with a
+network that works: no root, no setuid program, no other tool. COMMAND is
+root in there; outside, it remains you. Without COMMAND, your shell is run.
+What stands after COMMAND belongs to COMMAND."""
+
+_EPILOG = """\
+examples:
+  a shell whose network is its own
+    rootlessnet run
+  a web server, seen at http://localhost:8080
+    rootlessnet run -p 8080:5000 -- python3 -m http.server 5000
+  a DNS server, for programs on this machine only
+    rootlessnet run -p 127.0.0.1:5353:53/udp -- dnsmasq --no-daemon
+  a database of the host, at the gateway's address
+    rootlessnet run --host-loopback -- psql -h 10.0.2.2
+
+exit status:
+  that of COMMAND, or 128+N when signal N ended it; 127 when COMMAND is not
+  found, 126 when it cannot be executed, 2 for a usage error, 1 for any other
+  failure. `rootlessnet doctor` says what this machine lacks."""
+
+
+class _Arguments(NetworkArguments):
+    map_user: bool
+    pid_namespace: bool
+    command: list[str]
+
+
+def run(words: list[str]) -> int:
+    """Run the command that `words` describe and return its exit status."""
+    config = parse(words)
+
+    from rootlessnet.netns.launch import launch
+
+    with closing(launch(config)) as guest:
+        from rootlessnet.app import run_guest  # after the fork: see above
+
+        return run_guest(guest, config)
+
+
+def parse(words: list[str]) -> RunConfig:
+    """The config that `words`, the arguments after `run`, describe. Raises `UsageError`."""
+    parser = Parser("run", "[options] [--] [COMMAND [ARG...]]", _DESCRIPTION, _EPILOG)
+    add_network_options(parser)
+    group = parser.add_argument_group("namespaces")
+    group.add_argument(
+        "--map-user",
+        action="store_true",
+        help="keep your user and group id inside (default: 0, root)",
+    )
+    group.add_argument(
+        "--no-pid",
+        dest="pid_namespace",
+        action="store_false",
+        help="share the host's process ids (default: a PID namespace, with its own /proc)",
+    )
+    parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    arguments = parser.parse(words, _Arguments())
+    match arguments.command:
+        case ["--", *command]:
+            pass
+        case [first, *_] if first.startswith("-"):
+            # argparse takes "-", "-5" and "-a b" for operands.
+            parser.error(f"unknown option {first!r}")
+        case command:
+            pass
+    return RunConfig(
+        command=tuple(command) or (_shell(),),
+        network=arguments.network_config(),
+        map_user=arguments.map_user,
+        pid_namespace=arguments.pid_namespace,
+    )
+
+
+def _shell() -> str:
+    """The user's shell: $SHELL, else that of the user database, else /bin/sh."""
+    shell = os.environ.get("SHELL")
+    if shell:
+        return shell
+
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+    except KeyError:  # a user id without an entry, as containers have
+        return "/bin/sh"

@@ -1,0 +1,123 @@
+"""The loop's one entry into the stack: one epoll set, one clock reading and one timer for all
+flows.
+
+The epoll set lies inside the event loop's own (an epoll descriptor is readable when it has events),
+so a socket costs one `epoll_ctl` in its life instead of several for each change of interest, and
+all that is ready is handled in one go: sockets edge-triggered, the TAP level-triggered. After each
+round the stack sends the acknowledgements it owes and the timer is set for its earliest deadline.
+Read: epoll(7).
+"""
+
+import asyncio
+from collections.abc import Callable
+from math import inf
+from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
+from time import monotonic
+
+from rootlessnet.stack.gateway import Gateway
+
+READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR
+WRITABLE = EPOLLOUT
+BROKEN = EPOLLHUP | EPOLLERR
+HALF_CLOSED = EPOLLRDHUP
+EDGE = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
+LEVEL = EPOLLIN
+
+_ROUND = 128  # events handled before the loop gets its turn
+
+
+class Reactor:
+    """Drives a gateway. `now` is the time of this round, in seconds of the monotonic clock."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.now = monotonic()
+        self._epoll = epoll()
+        self._callbacks: dict[int, Callable[[int], None]] = {}
+        self._deferred: list[Callable[[], None]] = []
+        self._gateway: Gateway | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed = inf
+        loop.add_reader(self._epoll.fileno(), self._round)
+
+    def drive(self, gateway: Gateway) -> None:
+        """Take on the gateway whose batches end and whose timers run here."""
+        self._gateway = gateway
+
+    def add(self, descriptor: int, events: int, callback: Callable[[int], None]) -> None:
+        """Call back with the events of a descriptor; it may be called once too often."""
+        self._callbacks[descriptor] = callback
+        self._epoll.register(descriptor, events)
+
+    def replace(self, descriptor: int, callback: Callable[[int], None]) -> None:
+        """Another callback for a descriptor that was added."""
+        self._callbacks[descriptor] = callback
+
+    def remove(self, descriptor: int) -> None:
+        """Forget a descriptor, before it is closed."""
+        if self._callbacks.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    def defer(self, callback: Callable[[], None]) -> None:
+        """Go on in the next round: others come first."""
+        if not self._deferred:
+            self.loop.call_soon(self._round)
+        self._deferred.append(callback)
+
+    def after(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call back later, within a round."""
+        return self.loop.call_later(seconds, self._run, callback)
+
+    @property
+    def closed(self) -> bool:
+        return self._epoll.closed
+
+    def close(self) -> None:
+        """Stop. The descriptors stay open: they are their owners'."""
+        if self._epoll.closed:
+            return
+        self.loop.remove_reader(self._epoll.fileno())
+        if self._timer is not None:
+            self._timer.cancel()
+        self._epoll.close()
+        self._callbacks.clear()
+        self._deferred.clear()
+
+    def _round(self) -> None:
+        if self._epoll.closed:
+            return
+        self.now = monotonic()
+        deferred, self._deferred = self._deferred, []
+        for callback in deferred:
+            callback()
+        callbacks = self._callbacks
+        for descriptor, events in self._epoll.poll(0, _ROUND):
+            ready = callbacks.get(descriptor)
+            if ready is not None:
+                ready(events)
+        self._settle()
+
+    def _run(self, callback: Callable[[], None]) -> None:
+        self.now = monotonic()
+        callback()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Send what is owed, and set the timer."""
+        gateway = self._gateway
+        if gateway is None:
+            return
+        gateway.end_batch(self.now)
+        deadline = gateway.next_deadline()
+        if deadline < self._armed:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._armed = deadline
+            self._timer = self.loop.call_later(max(deadline - self.now, 0), self._expire)
+
+    def _expire(self) -> None:
+        self._timer, self._armed = None, inf
+        self.now = monotonic()
+        if self._gateway is not None:
+            self._gateway.expire(self.now)
+        self._settle()

@@ -1,0 +1,68 @@
+"""Signals for the command, passed on as it would have had them had it run bare.
+
+The command shares our process group and terminal, so what the terminal sends reaches it without us;
+only what a process sent to us alone must be passed on. siginfo tells the two apart, and a signalfd
+is the way to siginfo that fits a loop. The stop signals are not for here: `Guest` stops us when the
+command has stopped. Read: signalfd(2), sigaction(2) for si_code.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+from struct import Struct
+
+_PASSED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+)
+_FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH)
+_SI_KERNEL = 0x80
+_SIGINFO = Struct("=Iii116x")  # struct signalfd_siginfo: number, errno, code
+_SIGSET_SIZE = 128  # sizeof(sigset_t) in every Linux libc
+
+
+class Signals:
+    """Calls `passed` with the number of each signal that a process sent to us."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, passed: Callable[[int], None]) -> None:
+        self._loop = loop
+        self._passed = passed
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED)
+        self._fd = _signalfd()
+        loop.add_reader(self._fd, self._readable)
+
+    def close(self) -> None:
+        """Restore the signals' own effects."""
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._fd, 16 * _SIGINFO.size)
+        except BlockingIOError:
+            return
+        for number, _, code in _SIGINFO.iter_unpack(data):
+            if code != _SI_KERNEL or number not in _FROM_TERMINAL:
+                self._passed(number)
+
+
+def _signalfd() -> int:
+    """A descriptor that reports `_PASSED`. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    mask = (ctypes.c_ubyte * _SIGSET_SIZE)()
+    libc.sigemptyset(ctypes.byref(mask))
+    for number in _PASSED:
+        libc.sigaddset(ctypes.byref(mask), ctypes.c_int(number))
+    descriptor: int = libc.signalfd(-1, ctypes.byref(mask), os.O_NONBLOCK | os.O_CLOEXEC)
+    if descriptor < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return descriptor

@@ -1,0 +1,40 @@
+"""The stack's `Host`: opens host sockets on the reactor. Read: socket(7), icmp(7)."""
+
+import socket
+from collections.abc import Callable, Sequence
+
+from rootlessnet.host.datagram import DatagramSocket
+from rootlessnet.host.reactor import Reactor
+from rootlessnet.host.resolver import Resolver
+from rootlessnet.host.tcp import TcpSocket
+from rootlessnet.stack.host import Receiver, SocketAddress
+
+
+class HostSockets:
+    """The host's actions on ordinary sockets."""
+
+    def __init__(self, reactor: Reactor, resolver: Resolver) -> None:
+        self._reactor = reactor
+        self._resolver = resolver
+
+    def open_tcp(self) -> TcpSocket:
+        return TcpSocket(self._reactor)
+
+    def open_udp(self, receiver: Receiver) -> DatagramSocket:
+        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            bound.bind(("0.0.0.0", 0))
+            return DatagramSocket(self._reactor, bound, receiver)
+        except OSError:
+            bound.close()
+            raise
+
+    def open_echo(self, receiver: Receiver) -> DatagramSocket:
+        ping = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+        return DatagramSocket(self._reactor, ping, receiver)
+
+    def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
+        self._resolver.resolve(query, answer)
+
+    def nameservers(self) -> Sequence[SocketAddress]:
+        return self._resolver.nameservers()

@@ -1,0 +1,114 @@
+"""The TAP: frames in, by batches into one reused buffer, and out, in two parts with one `writev`.
+
+Whether the kernel takes segmentation offload is tried at start with a frame that nobody receives,
+for some kernels accept the flags and then refuse the frames. Should they begin to refuse later, the
+frame at hand is cut in software and so are all that follow: no connection notices. A device without
+virtio-net header gets an empty one on the way in, so the stack sees one kind of frame. Read:
+tun(4), linux/if_tun.h, virtio 1.2 5.1.6.
+"""
+
+import errno
+import fcntl
+import io
+import os
+from collections.abc import Callable
+
+from rootlessnet.host.reactor import LEVEL, Reactor
+from rootlessnet.stack.host import Payload
+from rootlessnet.wire import ethernet, ipv4, segmentation, tcp, vnet
+
+TUNSETOFFLOAD = 0x400454D0
+_CSUM, _TSO4, _TSO6, _USO4, _USO6 = 0x01, 0x02, 0x04, 0x20, 0x40
+_OFFLOADS = (_CSUM | _TSO4 | _TSO6 | _USO4 | _USO6, _CSUM | _TSO4 | _TSO6, 0)
+
+_BATCH = 64  # frames read before others get their turn
+_LARGEST = vnet.SIZE + ethernet.HEADER.size + 4 + ipv4.MAX_LENGTH
+_NOBODY = b"\x02" + bytes(5)
+
+
+class Tap:
+    """The stack's `Device`. `vanished` is called when the kernel's device has gone."""
+
+    def __init__(self, reactor: Reactor, fd: int, has_vnet: bool) -> None:
+        self._reactor = reactor
+        self._fd = fd
+        self.vanished: Callable[[], None] = lambda: None
+        os.set_blocking(fd, False)
+        self._file = io.FileIO(fd, "r", closefd=False)  # its readinto says None for EAGAIN
+        self._buffer = memoryview(bytearray(_LARGEST))
+        self._offset = 0 if has_vnet else vnet.SIZE
+        self._has_vnet = has_vnet
+        self.offload = has_vnet and self._enable_offload()
+        self.refused = 0  # frames the device did not take
+        self._receive: Callable[[memoryview, float], None] = lambda _frame, _now: None
+
+    def start(self, receive: Callable[[memoryview, float], None]) -> None:
+        """Give every frame to `receive`."""
+        self._receive = receive
+        self._reactor.add(self._fd, LEVEL, self._readable)
+
+    def write(self, header: bytes | bytearray, payload: Payload) -> None:
+        """Send one frame. Never raises: a frame that the device refuses is lost."""
+        if self.offload:
+            try:
+                os.writev(self._fd, (header, payload))
+                return
+            except OSError as error:
+                if error.errno != errno.EINVAL or not header[1]:
+                    self.refused += 1
+                    return
+                self.offload = False
+        self._write_plain(header, payload)
+
+    def close(self) -> None:
+        """Stop reading and give the device back."""
+        self._reactor.remove(self._fd)
+        self._file.close()
+        os.close(self._fd)
+
+    def _write_plain(self, header: bytes | bytearray, payload: Payload) -> None:
+        for frame in segmentation.segments(header, payload):
+            try:
+                os.writev(self._fd, (vnet.NO_OFFLOAD, frame) if self._has_vnet else (frame,))
+            except OSError:
+                self.refused += 1
+
+    def _readable(self, _events: int) -> None:
+        buffer, receive, now = self._buffer, self._receive, self._reactor.now
+        readinto = self._file.readinto
+        offset = self._offset
+        target = buffer[offset:]
+        try:
+            for _ in range(_BATCH):
+                size = readinto(target)
+                if size is None:
+                    return
+                receive(buffer[: offset + size], now)
+        except OSError:
+            self._reactor.remove(self._fd)
+            self.vanished()
+
+    def _enable_offload(self) -> bool:
+        for flags in _OFFLOADS:
+            try:
+                fcntl.ioctl(self._fd, TUNSETOFFLOAD, flags)
+            except OSError:
+                continue
+            return bool(flags) and self._takes_segmentation()
+        return False
+
+    def _takes_segmentation(self) -> bool:
+        """Write a segmented frame to a hardware address that is nobody's."""
+        header_size = ethernet.HEADER.size + ipv4.SIZE + tcp.SIZE
+        start = ethernet.HEADER.size + ipv4.SIZE
+        frame = (
+            vnet.HEADER.pack(vnet.NEEDS_CSUM, vnet.GSO_TCPV4, header_size, 8, start, 16)
+            + ethernet.HEADER.pack(_NOBODY, _NOBODY, ethernet.TYPE_IPV4)
+            + ipv4.build(bytes(8), 6, tcp.SIZE + 16)
+            + tcp.HEADER.pack(0, 0, 0, 0, tcp.SIZE << 2, tcp.RST, 0, 0, 0)
+        )
+        try:
+            os.writev(self._fd, (frame, bytes(16)))
+        except OSError:
+            return False
+        return True

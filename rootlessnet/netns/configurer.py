@@ -1,0 +1,77 @@
+"""The configurer: the short-lived child of `launch` that makes the guest's namespaces and its TAP.
+
+It forks the init early, before it imports what only it needs, so that the init stays lean and gets
+ready in the meantime. The mount namespace is the init's alone: its new /proc has no place for us.
+Everything it finds out goes to the parent, the TAP's descriptor included.
+"""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from rootlessnet.config import RunConfig
+from rootlessnet.netns import interface, processes, syscalls, user_namespace
+from rootlessnet.netns.init import Init
+from rootlessnet.netns.messages import Channel, Kind, Message
+from rootlessnet.netns.tap import Tap
+
+_IPV4_SETTINGS = Path("/proc/sys/net/ipv4")
+_PING_GROUP_MAX = 2**31 - 1  # the largest that every kernel takes
+
+
+class Configurer:
+    """The state of the configurer, which is what the init inherits."""
+
+    def __init__(self, config: RunConfig, init_channel: Channel, mask: Iterable[int]) -> None:
+        """`init_channel` is the init's end of its channel; `mask` the signal mask for COMMAND."""
+        self._config = config
+        self._init_channel = init_channel
+        self._mask = mask
+
+    def run(self, channel: Channel) -> None:
+        """Do it all; `channel` leads to the parent. Raises `RootlessnetError`."""
+        namespaces = syscalls.CLONE_NEWNET
+        if self._config.pid_namespace:
+            namespaces |= syscalls.CLONE_NEWPID
+        try:
+            user_namespace.enter(namespaces, map_user=self._config.map_user)
+        except OSError as error:
+            from rootlessnet.netns import prerequisites  # who is well needs no doctor
+
+            raise prerequisites.explain_namespaces(error).error() from None
+        init = self._fork_init(channel)
+        namespace = processes.user_namespace_of(os.getpid())
+        channel.send(Message(Kind.INIT, init, str(namespace)))
+        tap = self._make_tap()
+        channel.send(Message(Kind.TAP, int(tap.vnet), tap.mac.hex(), (tap.fd,)))
+
+    def _fork_init(self, channel: Channel) -> int:
+        myself = os.pidfd_open(os.getpid())
+        pid = processes.fork()
+        if pid == 0:
+            channel.close()
+            Init(self._config, self._init_channel, myself, self._mask).run()
+        os.close(myself)
+        self._init_channel.close()
+        return pid
+
+    def _make_tap(self) -> Tap:
+        network = self._config.network
+        try:
+            tap = interface.make_tap(network.tap_name)
+        except OSError as error:
+            from rootlessnet.netns import prerequisites
+
+            raise prerequisites.explain_tap(error, network.tap_name).error() from None
+        interface.configure(network)
+        # As far as the kernel has them: ping without privilege, and servers on their usual ports.
+        first, last = user_namespace.group_range(Path("/proc/self/gid_map").read_text())
+        _set_ipv4("ping_group_range", f"{first} {min(last, _PING_GROUP_MAX)}")
+        _set_ipv4("ip_unprivileged_port_start", "0")
+        return tap
+
+
+def _set_ipv4(name: str, value: str) -> None:
+    with suppress(OSError):
+        (_IPV4_SETTINGS / name).write_text(value)

@@ -1,0 +1,124 @@
+"""ICMP echo: answered here for the stack's own addresses, sent on through ping sockets for others.
+
+An unprivileged ping socket chooses its own identifier, so each identifier of the guest gets a
+socket of its own and the answers get the guest's identifier back. Read: RFC 792, RFC 5508 3,
+icmp(7).
+"""
+
+from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
+from rootlessnet.stack.frames import Frames
+from rootlessnet.stack.host import Host, SocketAddress
+from rootlessnet.stack.network import Unreachable
+from rootlessnet.tcp.timers import Timers
+from rootlessnet.wire import MalformedError, icmp, ip, ipv4
+from rootlessnet.wire.ip import Packet
+
+MAX_FLOWS = 256
+
+
+class EchoFlow(DatagramFlow):
+    """An identifier of the guest's and the host it asks."""
+
+    __slots__ = ("_frames",)
+
+    def __init__(
+        self, frames: Frames, key: bytes, endpoint: Endpoint, remote: SocketAddress, now: float
+    ) -> None:
+        super().__init__(key, endpoint, remote, now)
+        self._frames = frames
+
+    def deliver(self, payload: memoryview, segment: int) -> None:
+        try:
+            kind, _identifier, sequence, data = icmp.parse_echo(payload, 0, len(payload))
+        except MalformedError:
+            return
+        if kind == icmp.ECHO_REPLY:
+            identifier = int.from_bytes(self.key[-2:], "big")
+            message = icmp.build_echo(kind, identifier, sequence, data)
+            self._frames.send(ip.swapped(self.key[:-2]), ip.ICMP, message)
+
+    def fail(self, payload: bytes, kind: int, code: int, offender: str, mtu: int) -> None:
+        try:
+            request, _identifier, sequence, data = icmp.parse_echo(
+                memoryview(payload), 0, len(payload)
+            )
+        except MalformedError:
+            return
+        identifier = int.from_bytes(self.key[-2:], "big")
+        message = icmp.build_echo(request, identifier, sequence, data)
+        quote = ipv4.build(self.key[:-2], ip.ICMP, len(message)) + message
+        source = self._frames.network.client(offender)
+        self._frames.send_icmp_error(source, kind, code, quote, mtu)
+
+
+class EchoEndpoint(Endpoint):
+    """The ping socket of one identifier of the guest's."""
+
+    def __init__(self, table: dict[bytes, "EchoEndpoint"], key: bytes) -> None:
+        super().__init__()
+        self._table = table
+        self._key = key
+
+    def received(
+        self, payload: memoryview, remote: SocketAddress, segment: int, now: float
+    ) -> None:
+        super().received(payload, (remote[0], 0), segment, now)
+
+    def abandoned(self) -> None:
+        del self._table[self._key]
+        super().abandoned()
+
+
+class EchoFlows:
+    """All echo flows of a guest."""
+
+    def __init__(self, timers: Timers, frames: Frames, host: Host) -> None:
+        self._frames = frames
+        self._host = host
+        self._network = frames.network
+        self._flows = DatagramFlows(timers, MAX_FLOWS)
+        self._endpoints: dict[bytes, EchoEndpoint] = {}  # by guest address and identifier
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def receive(self, packet: Packet, frame: memoryview, now: float) -> None:
+        """Process an ICMP message of the guest; raises MalformedError."""
+        kind, identifier, sequence, data = icmp.parse_echo(frame, packet.start, packet.end)
+        if kind != icmp.ECHO_REQUEST:
+            return
+        if self._network.is_own(packet.destination):
+            message = icmp.build_echo(icmp.ECHO_REPLY, identifier, sequence, data)
+            self._frames.send(ip.swapped(packet.addresses), ip.ICMP, message)
+            return
+        key = packet.addresses + identifier.to_bytes(2, "big")
+        flow = self._flows.get(key)
+        if flow is None:
+            try:
+                flow = self._open(key, packet, now)
+            except Unreachable as unreachable:
+                if unreachable.code is not None:
+                    quote = frame[packet.header_start : packet.end]
+                    self._frames.send_icmp_error(
+                        self._network.gateway,
+                        icmp.DESTINATION_UNREACHABLE,
+                        unreachable.code,
+                        quote,
+                    )
+                return
+        flow.outbound(frame[packet.start : packet.end], 0, now)
+
+    def _open(self, key: bytes, packet: Packet, now: float) -> DatagramFlow:
+        remote = (self._network.translate(packet.destination), 0)
+        endpoint_key = packet.source + key[-2:]
+        endpoint = self._endpoints.get(endpoint_key)
+        if endpoint is None:
+            endpoint = EchoEndpoint(self._endpoints, endpoint_key)
+            try:
+                endpoint.socket = self._host.open_echo(endpoint)
+            except OSError:
+                raise Unreachable(icmp.ADMIN_PROHIBITED) from None
+            self._endpoints[endpoint_key] = endpoint
+        flow = EchoFlow(self._frames, key, endpoint, remote, now)
+        self._flows.add(flow, now)
+        return flow

@@ -1,0 +1,93 @@
+"""IPv4 reassembly of what the guest sends above its MTU.
+
+Bounded in datagrams, in bytes and in time; at a bound the oldest goes. A fragment that overlaps
+another condemns its datagram, as RFC 5722 has it for IPv6: no honest kernel sends one. Read: RFC
+791 3.2, RFC 815.
+"""
+
+from rootlessnet.wire import MalformedError, ipv4
+from rootlessnet.wire.ip import Packet
+
+MAX_DATAGRAMS = 64
+TIMEOUT = 30.0  # seconds, as Linux has it
+_MAX_FRAGMENTS = 1024  # of one datagram; 65,535 bytes at the smallest MTU need 120
+
+
+class _Datagram:
+    __slots__ = ("fragments", "head", "received", "size", "since")
+
+    def __init__(self, now: float) -> None:
+        self.fragments: dict[int, bytes] = {}  # by offset
+        self.head = b""  # the first fragment's frame up to its payload
+        self.size = -1  # known once the last fragment came
+        self.received = 0
+        self.since = now
+
+
+class Fragments:
+    """Datagrams of which fragments are missing, oldest first."""
+
+    def __init__(self) -> None:
+        self._datagrams: dict[bytes, _Datagram] = {}
+
+    def add(self, packet: Packet, frame: memoryview, now: float) -> memoryview | None:
+        """Keep a fragment. Returns a frame with the whole packet once nothing is missing."""
+        self._expire(now)
+        key = (
+            packet.addresses + bytes((packet.protocol,)) + packet.identification.to_bytes(2, "big")
+        )
+        datagram = self._datagrams.get(key)
+        if datagram is None:
+            if len(self._datagrams) >= MAX_DATAGRAMS:
+                del self._datagrams[next(iter(self._datagrams))]
+            datagram = self._datagrams[key] = _Datagram(now)
+        try:
+            self._insert(datagram, packet, frame)
+        except MalformedError:
+            del self._datagrams[key]
+            raise
+        if datagram.received != datagram.size or not datagram.head:
+            return None
+        del self._datagrams[key]
+        return self._assemble(datagram, packet)
+
+    def _insert(self, datagram: _Datagram, packet: Packet, frame: memoryview) -> None:
+        offset, data = packet.fragment_offset, bytes(frame[packet.start : packet.end])
+        end = offset + len(data)
+        if datagram.fragments.get(offset) == data:
+            return  # a repeat
+        if (
+            not data
+            or end > ipv4.MAX_LENGTH - ipv4.SIZE
+            or (packet.more_fragments and len(data) % 8)
+        ):
+            raise MalformedError("fragment of an impossible size")
+        if not packet.more_fragments:
+            if datagram.size not in (-1, end):
+                raise MalformedError("two last fragments")
+            datagram.size = end
+        if offset in datagram.fragments or len(datagram.fragments) >= _MAX_FRAGMENTS:
+            raise MalformedError("fragments overlap")
+        if offset == 0:
+            datagram.head = bytes(frame[: packet.header_start])
+        datagram.fragments[offset] = data
+        datagram.received += len(data)
+        if 0 <= datagram.size < datagram.received:
+            raise MalformedError("fragments overlap")
+
+    def _assemble(self, datagram: _Datagram, packet: Packet) -> memoryview:
+        payload = bytearray()
+        for offset in sorted(datagram.fragments):
+            if offset != len(payload):
+                raise MalformedError("fragments overlap")
+            payload += datagram.fragments[offset]
+        header = ipv4.build(packet.addresses, packet.protocol, len(payload), packet.hop_limit)
+        return memoryview(datagram.head + header + payload)
+
+    def _expire(self, now: float) -> None:
+        datagrams = self._datagrams
+        while datagrams:
+            oldest = next(iter(datagrams))
+            if now - datagrams[oldest].since < TIMEOUT:
+                return
+            del datagrams[oldest]

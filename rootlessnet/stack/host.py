@@ -1,0 +1,79 @@
+"""What the stack asks of the host, and what the host tells the stack: the injected interfaces.
+
+`rootlessnet.host` implements them on sockets; tests implement them on lists.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from rootlessnet.tcp.connection import Connection
+from rootlessnet.tcp.interface import User
+
+SocketAddress = tuple[str, int]  # an IP address as text, and a port
+Payload = bytes | bytearray | memoryview
+
+
+class Device(Protocol):
+    """The guest's link."""
+
+    def write(self, header: bytes | bytearray, payload: Payload) -> None:
+        """Send one frame, in two parts. Both buffers may be reused on return. Never raises."""
+
+
+class OutboundFlow(Protocol):
+    """A connection the guest opens, as the host's side of it sees it."""
+
+    connection: Connection
+
+    def connect_failed(self, error: int) -> None:
+        """The host's connect ended with this errno."""
+
+
+class HostTcp(User, Protocol):
+    """A host socket that is or becomes the far half of a connection."""
+
+    def connect(self, flow: OutboundFlow, targets: Sequence[SocketAddress]) -> None:
+        """Connect to the first target that accepts, then `Connection.accept`."""
+
+
+class Receiver(Protocol):
+    """Who gets what a host datagram socket receives."""
+
+    def received(
+        self, payload: memoryview, remote: SocketAddress, segment: int, now: float
+    ) -> None:
+        """A datagram; several of `segment` bytes each (the last maybe less) if not 0."""
+
+    def failed(
+        self, payload: bytes, remote: SocketAddress, kind: int, code: int, offender: str, mtu: int
+    ) -> None:
+        """An ICMP error came from `offender` about a datagram that was sent to `remote`."""
+
+
+class HostDatagram(Protocol):
+    """A host datagram socket. Never raises: a datagram that cannot be sent is lost."""
+
+    def send(self, payload: Payload, remote: SocketAddress, segment: int) -> None:
+        """Send a datagram, or several of `segment` bytes each if that is not 0."""
+
+    def close(self) -> None:
+        """Give the socket back."""
+
+
+class Host(Protocol):
+    """The host's actions."""
+
+    def open_tcp(self) -> HostTcp:
+        """A TCP socket that is not connected yet."""
+
+    def open_udp(self, receiver: Receiver) -> HostDatagram:
+        """A UDP socket on a port of the host's choice. Raises OSError."""
+
+    def open_echo(self, receiver: Receiver) -> HostDatagram:
+        """A ping socket: ICMP messages with an identifier of its own. Raises OSError."""
+
+    def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
+        """Ask the host's nameservers over UDP; `answer` is called at most once."""
+
+    def nameservers(self) -> Sequence[SocketAddress]:
+        """The host's nameservers, to be asked in this order."""

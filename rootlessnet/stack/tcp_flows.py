@@ -1,0 +1,183 @@
+"""TCP flows: the table, and the birth of a connection from either side.
+
+A flow's key is the guest's view of it: guest address, remote address, guest port, remote port.
+Outbound, the host connects first and the guest's SYN is answered when that has ended, so a guest
+sees refused, unreachable and timed out as if it had connected itself. Inbound, the engine opens
+towards the guest. Read: RFC 9293 3.10.7.1, RFC 1122 4.2.3.9 (what an ICMP error means to a
+connection).
+"""
+
+import errno
+from collections.abc import Sequence
+from itertools import chain
+
+from rootlessnet.stack.frames import Frames, TcpHeader
+from rootlessnet.stack.host import Host, SocketAddress
+from rootlessnet.stack.network import Unreachable
+from rootlessnet.tcp.connection import Connection
+from rootlessnet.tcp.engine import Engine
+from rootlessnet.tcp.interface import User
+from rootlessnet.wire import icmp, ip, ipv4, tcp
+from rootlessnet.wire.ip import Packet
+from rootlessnet.wire.tcp import ACK, RST, SYN, Segment
+
+MAX_FLOWS = 32768
+_HEADERS = ipv4.SIZE + tcp.SIZE
+_DNS_PORT = 53
+_EPHEMERAL = range(49152, 65536)  # RFC 6335
+
+# What the guest is told of a connect that failed, by errno. Anything else is HOST_UNREACHABLE.
+_ICMP_CODES = {
+    errno.ENETUNREACH: icmp.NET_UNREACHABLE,
+    errno.EACCES: icmp.ADMIN_PROHIBITED,
+    errno.EPERM: icmp.ADMIN_PROHIBITED,
+}
+_RESET = (errno.ECONNREFUSED, errno.ECONNRESET)
+# A native connect would still wait: the guest sends its SYN again, and a new connect may succeed.
+_SILENT = (errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
+
+
+class TcpFlow:
+    """One connection of the table: the engine's `Link`, and what the host's side calls back."""
+
+    __slots__ = ("_flows", "_key", "connection", "emit")
+
+    connection: Connection
+
+    def __init__(self, flows: "TcpFlows", key: bytes, addresses: bytes, ports: bytes) -> None:
+        self._flows = flows
+        self._key = key
+        # Straight to the header's method: one call less for each segment.
+        self.emit = TcpHeader(flows.frames, addresses, ports).send
+
+    def closed(self) -> None:
+        self._flows.remove(self._key)
+
+    def connect_failed(self, error: int) -> None:
+        """The host's connect ended with this errno: tell the guest as its own kernel would."""
+        if not self.connection.awaits_accept:
+            return
+        if error in _RESET:
+            self.connection.abort()
+            return
+        self.connection.forget()
+        if error not in _SILENT:
+            code = _ICMP_CODES.get(error, icmp.HOST_UNREACHABLE)
+            self._flows.send_unreachable(self._key, self.connection.irs, code)
+
+
+class TcpFlows:
+    """All TCP flows of a guest."""
+
+    def __init__(self, engine: Engine, frames: Frames, host: Host) -> None:
+        self.frames = frames
+        self._engine = engine
+        self._host = host
+        self._network = frames.network
+        self._mss = frames.network.mtu - _HEADERS
+        self._flows: dict[bytes, Connection] = {}
+        self._segment = Segment()
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def receive(self, packet: Packet, frame: memoryview, now: float) -> None:
+        """Process a packet of the guest; raises MalformedError."""
+        segment = self._segment
+        tcp.parse(frame, packet.start, packet.end, segment)
+        key = packet.addresses + segment.ports
+        connection = self._flows.get(key)
+        if connection is None:
+            self._arrives_unknown(key, packet, segment, now)
+        elif segment.flags & SYN and connection.may_be_reopened_by(segment):
+            connection.forget()
+            self._arrives_unknown(key, packet, segment, now)
+        else:
+            connection.segment_arrives(segment, now)
+
+    def open_inbound(
+        self, user: User, client: SocketAddress, guest_port: int, now: float
+    ) -> Connection:
+        """Open a connection from a client of a published port to the guest."""
+        network = self._network
+        address, port = network.client(client[0]), client[1]
+        addresses = network.guest + address
+        for candidate in chain((port,), _EPHEMERAL):
+            ports = guest_port.to_bytes(2, "big") + candidate.to_bytes(2, "big")
+            standing = self._flows.get(addresses + ports)
+            if standing is None:
+                break
+            if standing.is_tombstone:
+                standing.forget()
+                break
+        else:
+            raise OSError(errno.EADDRNOTAVAIL, "no port is left towards the guest")
+        connection = self._add(addresses + ports, addresses, ports, user, now)
+        connection.active_open(now)
+        return connection
+
+    def remove(self, key: bytes) -> None:
+        """The connection of `key` holds no more state."""
+        del self._flows[key]
+
+    def send_unreachable(self, key: bytes, seq: int, code: int) -> None:
+        """Tell the guest that the SYN of `key` did not get through."""
+        addresses, ports = key[:-4], key[-4:]
+        quote = ipv4.build(addresses, ip.TCP, tcp.SIZE) + ports + seq.to_bytes(4, "big") + bytes(12)
+        self.frames.send_icmp_error(
+            self._network.gateway, icmp.DESTINATION_UNREACHABLE, code, quote
+        )
+
+    def _arrives_unknown(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:
+        if segment.flags & (SYN | ACK | RST) == SYN:
+            self._open_outbound(key, packet, segment, now)
+        elif not segment.flags & RST:
+            self._reset(packet, segment)
+
+    def _open_outbound(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:
+        if len(self._flows) >= MAX_FLOWS:
+            return  # the guest sends its SYN again
+        try:
+            targets = self._targets(packet.destination, int.from_bytes(segment.ports[2:], "big"))
+        except Unreachable as unreachable:
+            if unreachable.code is not None:
+                self.send_unreachable(key, segment.seq, unreachable.code)
+            return
+        if not targets:
+            self._reset(packet, segment)
+            return
+        user = self._host.open_tcp()
+        flow = self._new_flow(key, packet.addresses, segment.ports)
+        connection = self._connect(flow, key, user, now)
+        connection.passive_open(segment)
+        user.connect(flow, targets)
+
+    def _targets(self, destination: bytes, port: int) -> Sequence[SocketAddress]:
+        """Where the host connects to; empty: nobody listens there."""
+        if destination == self._network.dns:
+            return self._host.nameservers() if port == _DNS_PORT else ()
+        return ((self._network.translate(destination), port),)
+
+    def _add(
+        self, key: bytes, addresses: bytes, ports: bytes, user: User, now: float
+    ) -> Connection:
+        return self._connect(self._new_flow(key, addresses, ports), key, user, now)
+
+    def _new_flow(self, key: bytes, addresses: bytes, ports: bytes) -> TcpFlow:
+        return TcpFlow(self, key, ip.swapped(addresses), ports[2:] + ports[:2])
+
+    def _connect(self, flow: TcpFlow, key: bytes, user: User, now: float) -> Connection:
+        iss = self._engine.initial_sequence_number(key, now)
+        flow.connection = self._flows[key] = Connection(self._engine, flow, user, self._mss, iss)
+        return flow.connection
+
+    def _reset(self, packet: Packet, segment: Segment) -> None:
+        """Nobody is there (RFC 9293 3.10.7.1)."""
+        ports = segment.ports[2:] + segment.ports[:2]
+        header = TcpHeader(self.frames, ip.swapped(packet.addresses), ports)
+        if segment.flags & ACK:
+            header.send(segment.ack, 0, RST, 0, b"", self._mss, b"")
+        else:
+            header.send(
+                0, segment.seq + segment.length & 0xFFFFFFFF, RST | ACK, 0, b"", self._mss, b""
+            )

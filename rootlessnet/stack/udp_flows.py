@@ -1,0 +1,172 @@
+"""UDP: outbound flows, published ports and the built-in DNS address. Read: RFC 768, RFC 4787.
+
+A packet of the guest belongs to a flow, by its addresses and ports, whoever spoke first: one
+look-up serves both directions of both kinds.
+"""
+
+import errno
+
+from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
+from rootlessnet.stack.frames import Frames, UdpHeader
+from rootlessnet.stack.host import Host, SocketAddress
+from rootlessnet.stack.network import Unreachable
+from rootlessnet.tcp.timers import Timers
+from rootlessnet.wire import icmp, ip, ipv4, udp, vnet
+from rootlessnet.wire.ip import Packet
+
+MAX_FLOWS = 4096
+_DNS_PORT = 53
+
+
+class UdpFlow(DatagramFlow):
+    """A guest's port and a remote port."""
+
+    __slots__ = ("_frames", "_header")
+
+    def __init__(
+        self, frames: Frames, key: bytes, endpoint: Endpoint, remote: SocketAddress, now: float
+    ) -> None:
+        super().__init__(key, endpoint, remote, now)
+        self._frames = frames
+        ports = key[-4:]
+        self._header = UdpHeader(frames, ip.swapped(key[:-4]), ports[2:] + ports[:2])
+
+    def deliver(self, payload: memoryview, segment: int) -> None:
+        self._header.send(payload, segment)
+
+    def fail(self, payload: bytes, kind: int, code: int, offender: str, mtu: int) -> None:
+        length = udp.SIZE + len(payload)
+        quote = (
+            ipv4.build(self.key[:-4], ip.UDP, length)
+            + self.key[-4:]
+            + length.to_bytes(2, "big")
+            + bytes(2)
+            + payload
+        )
+        source = self._frames.network.client(offender)
+        self._frames.send_icmp_error(source, kind, code, quote, mtu)
+
+
+class OutboundEndpoint(Endpoint):
+    """The host socket of one port of the guest."""
+
+    def __init__(self, table: dict[bytes, "OutboundEndpoint"], key: bytes) -> None:
+        super().__init__()
+        self._table = table
+        self._key = key
+
+    def abandoned(self) -> None:
+        del self._table[self._key]
+        super().abandoned()
+
+
+class PublishedPort(Endpoint):
+    """The host socket of a published port: unknown remotes are new clients."""
+
+    def __init__(self, flows: "UdpFlows", guest_port: int) -> None:
+        super().__init__()
+        self._flows = flows
+        self._guest_port = guest_port
+
+    def received(
+        self, payload: memoryview, remote: SocketAddress, segment: int, now: float
+    ) -> None:
+        flow = self.flows.get(remote) or self._flows.open_inbound(
+            self, remote, self._guest_port, now
+        )
+        flow.inbound(payload, segment, now)
+
+    def abandoned(self) -> None:
+        """The port stays published."""
+
+    def withdraw(self) -> None:
+        """Publish no more: the flows of its clients end with the socket."""
+        for flow in list(self.flows.values()):
+            self._flows.end(flow)
+        self.socket.close()
+
+
+class UdpFlows:
+    """All UDP flows of a guest."""
+
+    def __init__(self, timers: Timers, frames: Frames, host: Host) -> None:
+        self._frames = frames
+        self._host = host
+        self._network = frames.network
+        self._flows = DatagramFlows(timers, MAX_FLOWS)
+        self._endpoints: dict[bytes, OutboundEndpoint] = {}  # by guest address and port
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def receive(self, packet: Packet, frame: memoryview, now: float) -> None:
+        """Process a packet of the guest; raises MalformedError."""
+        _, port, payload = udp.parse(frame, packet.start, packet.end)
+        key = packet.addresses + bytes(frame[packet.start : packet.start + 4])
+        flow = self._flows.get(key)
+        if flow is None:
+            if packet.destination == self._network.dns and port == _DNS_PORT:
+                self._resolve(key, bytes(payload))
+                return
+            try:
+                flow = self._open_outbound(key, packet, port, now)
+            except Unreachable as unreachable:
+                self._refuse(packet, frame, unreachable)
+                return
+        flow.outbound(payload, vnet.udp_segment(frame), now)
+
+    def publish(self, guest_port: int) -> PublishedPort:
+        """A port of the guest's for the host to publish: it wants a socket, and receives for it."""
+        return PublishedPort(self, guest_port)
+
+    def end(self, flow: DatagramFlow) -> None:
+        """End a flow before its time."""
+        self._flows.end(flow)
+
+    def open_inbound(
+        self, port: PublishedPort, client: SocketAddress, guest_port: int, now: float
+    ) -> DatagramFlow:
+        """A new client of a published port."""
+        network = self._network
+        addresses = network.guest + network.client(client[0])
+        candidate = client[1]
+        while True:  # two clients may look alike from inside: bounded, the table is smaller
+            key = addresses + guest_port.to_bytes(2, "big") + candidate.to_bytes(2, "big")
+            if self._flows.get(key) is None:
+                break
+            candidate = candidate % 0xFFFF + 1
+        flow = UdpFlow(self._frames, key, port, client, now)
+        self._flows.add(flow, now)
+        return flow
+
+    def _open_outbound(self, key: bytes, packet: Packet, port: int, now: float) -> DatagramFlow:
+        if packet.destination == self._network.dns:
+            raise Unreachable(icmp.PORT_UNREACHABLE)
+        remote = (self._network.translate(packet.destination), port)
+        endpoint_key = packet.source + key[-4:-2]
+        endpoint = self._endpoints.get(endpoint_key)
+        if endpoint is None:
+            endpoint = OutboundEndpoint(self._endpoints, endpoint_key)
+            try:
+                endpoint.socket = self._host.open_udp(endpoint)
+            except OSError as error:
+                denied = error.errno in (errno.EACCES, errno.EPERM)
+                raise Unreachable(
+                    icmp.ADMIN_PROHIBITED if denied else icmp.HOST_UNREACHABLE
+                ) from None
+            self._endpoints[endpoint_key] = endpoint
+        flow = UdpFlow(self._frames, key, endpoint, remote, now)
+        self._flows.add(flow, now)
+        return flow
+
+    def _resolve(self, key: bytes, query: bytes) -> None:
+        addresses, ports = ip.swapped(key[:-4]), key[-2:] + key[-4:-2]
+        self._host.resolve(query, lambda answer: self._frames.send_udp(addresses, ports, answer))
+
+    def _refuse(self, packet: Packet, frame: memoryview, unreachable: Unreachable) -> None:
+        if unreachable.code is None:
+            return
+        own = self._network.is_own(packet.destination)
+        source = packet.destination if own else self._network.gateway
+        quote = frame[packet.header_start : packet.end]
+        self._frames.send_icmp_error(source, icmp.DESTINATION_UNREACHABLE, unreachable.code, quote)

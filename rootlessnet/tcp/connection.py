@@ -1,0 +1,325 @@
+"""The connection: opening, closing and the segments that arrive (RFC 9293 3.10).
+
+Segments come in through `segment_arrives`, host events through `accept`, `send`, `close`, `abort`
+and `user_ready`, time through `timer_expired`; segments leave through `Link.emit`. The states are
+walked as section 3.10.7 walks them, behind a short cut for the segment that nearly always comes: in
+order, in ESTABLISHED, with no flag but ACK and PSH.
+
+Received bytes go straight from the frame's buffer to the host; `_receive_buffer` holds only what
+the host did not take, and the window closes as it fills.
+"""
+
+from rootlessnet.tcp.interface import RECEIVE_LIMIT, TOMBSTONE, WINDOW_SCALE
+from rootlessnet.tcp.sender import SYN_RECEIVED, SYN_SENT, Sender
+from rootlessnet.tcp.sequence import MASK, distance
+from rootlessnet.tcp.state import State
+from rootlessnet.tcp.tcb import Owed, Timer
+from rootlessnet.wire.tcp import ACK, FIN, PSH, RST, SYN, Segment, parse_options
+
+ESTABLISHED = State.ESTABLISHED
+RECEIVING = (ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2)  # the guest may send data
+FINISHED = (State.CLOSING, State.LAST_ACK, State.TIME_WAIT)  # both have sent their FIN
+
+_ON_CLOSE = {ESTABLISHED: State.FIN_WAIT_1, State.CLOSE_WAIT: State.LAST_ACK}
+_ON_FIN = {
+    ESTABLISHED: State.CLOSE_WAIT,
+    State.FIN_WAIT_1: State.CLOSING,
+    State.FIN_WAIT_2: State.TIME_WAIT,
+}
+_ON_FIN_ACKNOWLEDGED = {
+    State.FIN_WAIT_1: State.FIN_WAIT_2,
+    State.CLOSING: State.TIME_WAIT,
+    State.LAST_ACK: State.CLOSED,
+}
+_NOT_PSH = 0xFF & ~PSH
+
+
+class Connection(Sender):
+    """The guest's half of a proxied connection."""
+
+    __slots__ = ()
+
+    # ── opening ──────────────────────────────────────────────────────────────────────────────────
+
+    def passive_open(self, segment: Segment) -> None:
+        """Take the guest's SYN. Nothing is answered before `accept`: only the far end can accept.
+
+        Data on the SYN is left for the guest to send again.
+        """
+        self.state = SYN_RECEIVED
+        self._take_syn(segment)
+
+    def accept(self, now: float) -> None:
+        """The host's connect has succeeded: answer the SYN."""
+        if self.awaits_accept:
+            self._emit_syn(now)
+
+    def active_open(self, now: float) -> None:
+        """Open towards the guest, for a forward."""
+        self.state = SYN_SENT
+        self._rcv_scale = WINDOW_SCALE
+        self._emit_syn(now)
+
+    @property
+    def awaits_accept(self) -> bool:
+        """Whether the guest's SYN is still unanswered, so that anything may yet be said of it."""
+        return self.state is SYN_RECEIVED and self.snd_max == self.iss
+
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether all is said and only the number of the last FIN is remembered."""
+        return self.state is State.TIME_WAIT
+
+    def may_be_reopened_by(self, segment: Segment) -> bool:
+        """Whether a SYN on the same four-tuple begins a new connection (RFC 9293 MAY-2)."""
+        newer = distance(self.rcv_nxt, segment.seq) >= 0
+        return self.is_tombstone and segment.flags & (SYN | ACK) == SYN and newer
+
+    def forget(self) -> None:
+        """End without a word to the guest: something else tells it."""
+        self._release()
+
+    def _take_syn(self, segment: Segment) -> None:
+        self.irs = segment.seq
+        self.rcv_nxt = self._rcv_adv = (segment.seq + 1) & MASK
+        peer_mss, window_scale = parse_options(segment.options)
+        self._rcv_scale = 0
+        if window_scale is not None:
+            self._snd_scale, self._rcv_scale = window_scale, WINDOW_SCALE
+            self._rcv_limit = RECEIVE_LIMIT
+        self._peer_mss = min(peer_mss, self._mss)
+        self._set_window(segment, segment.window)  # RFC 7323 2.2: not scaled in a SYN
+
+    # ── the host's side ──────────────────────────────────────────────────────────────────────────
+
+    def close(self, now: float) -> None:
+        """The host has sent its last byte: FIN, behind what is queued."""
+        if self.state in _ON_CLOSE:
+            self.state = _ON_CLOSE[self.state]
+            self._fin_end = (self.snd_una + self._queue.size + 1) & MASK
+            self._output(now)
+
+    def abort(self) -> None:
+        """The host's half was reset or refused: so is the guest's."""
+        if self.state in (State.TIME_WAIT, State.CLOSED):
+            return
+        if self.awaits_accept:
+            self._emit(0, RST | ACK, b"")  # without ACK the guest would not heed it
+        elif self.state is not SYN_SENT:
+            self._emit(self.snd_max, RST | ACK, b"")
+        self._release()
+
+    def user_ready(self) -> None:
+        """The user can take bytes again: deliver what is held, and open the window."""
+        held = self._receive_buffer
+        if not held:
+            return
+        with memoryview(held) as view:
+            taken = self._user.deliver(view)
+        if taken < 0:
+            held.clear()
+            self.abort()
+            return
+        del held[:taken]
+        if self.state in RECEIVING:
+            self._announce_window()
+        elif not held:
+            self._finish_receiving()
+
+    def _announce_window(self) -> None:
+        """Tell the guest of room it does not know of, when it is worth a segment."""
+        promised = (self._rcv_adv - self.rcv_nxt) & MASK
+        grown = self._rcv_limit - len(self._receive_buffer) - promised
+        if grown >= self._rcv_limit // 4 or (promised < self._mss <= grown):
+            self._emit(self.snd_nxt, ACK, b"")
+
+    def _finish_receiving(self) -> None:
+        if not self._receive_finished:
+            self._receive_finished = True
+            self._user.finish()
+
+    # ── segments from the guest ──────────────────────────────────────────────────────────────────
+
+    def segment_arrives(self, segment: Segment, now: float) -> None:
+        """Process one segment. Its payload is not used after the return."""
+        state = self.state
+        payload = segment.payload
+        if (
+            state is ESTABLISHED
+            and segment.seq == self.rcv_nxt
+            and segment.flags & _NOT_PSH == ACK
+            and len(payload) <= (self._rcv_adv - self.rcv_nxt) & MASK
+            and not self._reassembly.pieces
+        ):
+            if self._take_ack(segment, now) and payload and self.state in RECEIVING:
+                self._take_payload(payload, now)
+        elif state is SYN_SENT:
+            self._syn_sent(segment, now)
+        elif self.awaits_accept:
+            self._awaiting_accept(segment)
+        elif state is not State.CLOSED:
+            self._otherwise(segment, now)
+
+    def _awaiting_accept(self, segment: Segment) -> None:
+        """The host's connect is under way: SYNs repeat, and the guest may lose patience."""
+        if segment.flags & RST and segment.seq == self.rcv_nxt:
+            self._reset_by_guest()
+
+    def _syn_sent(self, segment: Segment, now: float) -> None:
+        """RFC 9293 3.10.7.3."""
+        flags = segment.flags
+        acceptable = flags & ACK and segment.ack == self.snd_nxt
+        if flags & ACK and not acceptable:
+            if not flags & RST:
+                self._link.emit(segment.ack, 0, RST, 0, b"", self._mss, b"")
+            return
+        if flags & RST:
+            if acceptable:
+                self._reset_by_guest()
+            return
+        if not flags & SYN:
+            return
+        self._take_syn(segment)
+        if acceptable:
+            self._acknowledged(segment.ack, 1, 1, now)
+            self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+            self._establish(now)
+        else:  # both opened at once
+            self.state = SYN_RECEIVED
+            self._emit_syn(now)
+
+    def _otherwise(self, segment: Segment, now: float) -> None:
+        """RFC 9293 3.10.7.4, in its order."""
+        flags = segment.flags
+        if self.state is SYN_RECEIVED and flags & (SYN | ACK) == SYN and segment.seq == self.irs:
+            self._emit_syn(now)  # our answer was lost
+            return
+        if not self._trim(segment):
+            if not flags & RST:
+                self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+            return
+        if flags & RST:
+            if segment.seq == self.rcv_nxt:
+                self._reset_by_guest()
+            else:
+                self._challenge(now)
+            return
+        if flags & SYN:
+            self._challenge(now)
+            return
+        if not flags & ACK:
+            return
+        if self.state is SYN_RECEIVED and not self._complete_handshake(segment, now):
+            return
+        if not self._take_ack(segment, now):
+            return
+        self._check_fin_acknowledged(now)
+        if self.state in RECEIVING:
+            self._take_text(segment, now)
+
+    def _trim(self, segment: Segment) -> bool:
+        """First: check the sequence number, and cut what lies outside the window.
+
+        A full window does not stop acknowledgements and resets at its edge from being heard.
+        """
+        ahead = distance(self.rcv_nxt, segment.seq)
+        window = (self._rcv_adv - self.rcv_nxt) & MASK
+        if ahead > window:
+            return False
+        if ahead < 0:
+            if ahead + segment.length <= 0 or segment.flags & (SYN | RST):
+                return False
+            segment.payload = segment.payload[-ahead:]
+            segment.seq = self.rcv_nxt
+            ahead = 0
+        excess = ahead + len(segment.payload) - window
+        if excess > 0:
+            segment.payload = segment.payload[: len(segment.payload) - excess]
+            segment.flags &= ~FIN
+            self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+        return True
+
+    def _complete_handshake(self, segment: Segment, now: float) -> bool:
+        if segment.ack != (self.iss + 1) & MASK:
+            self._link.emit(segment.ack, 0, RST, 0, b"", self._mss, b"")
+            return False
+        self._acknowledged(segment.ack, 1, 1, now)
+        self._set_window(segment, segment.window << self._snd_scale)
+        self._establish(now)
+        return self.state is not State.CLOSED
+
+    def _establish(self, now: float) -> None:
+        self.state = ESTABLISHED
+        self._heard = now
+        self._user.established(now)
+
+    def _reset_by_guest(self) -> None:
+        finished = self.state in FINISHED
+        self._release()
+        if finished:
+            return  # what the guest sent is complete, and stays for the host
+        self._receive_buffer.clear()
+        self._user.abort()
+
+    # ── text and FIN ─────────────────────────────────────────────────────────────────────────────
+
+    def _take_text(self, segment: Segment, now: float) -> None:
+        """Seventh and eighth: take the segment's text and FIN, or keep them for later."""
+        payload, fin = segment.payload, bool(segment.flags & FIN)
+        if segment.seq != self.rcv_nxt:
+            if payload or fin:
+                self._reassembly.insert(segment.seq, bytes(payload), fin)
+                self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+            return
+        if payload:
+            self._take_payload(memoryview(payload), now)
+        while not fin and self.state in RECEIVING:
+            piece = self._reassembly.take(self.rcv_nxt)
+            if piece is None:
+                break
+            payload, fin = piece
+            self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+            if payload:
+                self._take_payload(payload, now)
+        if fin and self.state in RECEIVING:
+            self._take_fin(now)
+
+    def _take_payload(self, payload: memoryview | bytes, now: float) -> None:
+        """Hand in-order bytes to the user."""
+        held = self._receive_buffer
+        taken = 0 if held else self._user.deliver(memoryview(payload))
+        length = len(payload)
+        if taken < length:
+            if taken < 0:
+                self.abort()
+                return
+            held += payload[taken:]  # the one copy of this direction
+        self.rcv_nxt = (self.rcv_nxt + length) & MASK
+        self._progress = now
+        self._unacknowledged += length
+        at_once = self._unacknowledged >= 2 * self._mss
+        self._owe_acknowledgement(Owed.AT_END_OF_BATCH if at_once else Owed.DELAYED)
+
+    def _take_fin(self, now: float) -> None:
+        if self.rcv_nxt == self._rcv_adv:
+            self._rcv_adv = (self._rcv_adv + 1) & MASK  # a full window takes a FIN yet
+        self.rcv_nxt = (self.rcv_nxt + 1) & MASK
+        self._reassembly.clear()
+        self._owe_acknowledgement(Owed.DELAYED)
+        self._enter(_ON_FIN[self.state], now)
+        if not self._receive_buffer:
+            self._finish_receiving()
+
+    def _check_fin_acknowledged(self, now: float) -> None:
+        if self.snd_una == self._fin_end and self.state in _ON_FIN_ACKNOWLEDGED:
+            self._enter(_ON_FIN_ACKNOWLEDGED[self.state], now)
+
+    def _enter(self, state: State, now: float) -> None:
+        self.state = state
+        if state is State.CLOSED:
+            self._release()
+        elif state is State.TIME_WAIT:
+            self.acknowledge()
+            self._start(Timer.TIME_WAIT, now + TOMBSTONE)
+        elif self._timer is Timer.NONE:
+            self._stop_timer(now)

@@ -1,0 +1,47 @@
+"""ICMP for IPv4: echo and errors. Read: RFC 792, RFC 1122 3.2.2 (what an error carries)."""
+
+from struct import Struct
+
+from rootlessnet.wire import MalformedError, checksum
+from rootlessnet.wire.checksum import Buffer
+
+HEADER = Struct("!BBHHH")
+SIZE = HEADER.size  # 8
+
+ECHO_REPLY = 0
+DESTINATION_UNREACHABLE = 3
+ECHO_REQUEST = 8
+TIME_EXCEEDED = 11
+
+NET_UNREACHABLE = 0
+HOST_UNREACHABLE = 1
+PROTOCOL_UNREACHABLE = 2
+PORT_UNREACHABLE = 3
+FRAGMENTATION_NEEDED = 4
+ADMIN_PROHIBITED = 13
+
+_ERROR_QUOTE = 548  # RFC 1812 4.3.2.3: as much as fits a message of 576 bytes
+
+
+def parse_echo(frame: memoryview, start: int, end: int) -> tuple[int, int, int, memoryview]:
+    """Type, identifier, sequence number and data of an ICMP message."""
+    if end - start < SIZE:
+        raise MalformedError("ICMP header is too short")
+    kind, _code, _checksum, identifier, sequence = HEADER.unpack_from(frame, start)
+    return kind, identifier, sequence, frame[start + SIZE : end]
+
+
+def build_echo(kind: int, identifier: int, sequence: int, data: Buffer) -> bytes:
+    """An echo request or reply with its checksum."""
+    return _summed(kind, 0, identifier, sequence, bytes(data))
+
+
+def build_error(kind: int, code: int, packet: Buffer, mtu: int = 0) -> bytes:
+    """An error about `packet` (from its network header on). `mtu` is for FRAGMENTATION_NEEDED."""
+    return _summed(kind, code, 0, mtu, bytes(packet[:_ERROR_QUOTE]))
+
+
+def _summed(kind: int, code: int, high: int, low: int, data: bytes) -> bytes:
+    header = HEADER.pack(kind, code, 0, high, low)
+    total = checksum.word_sum(header) + checksum.word_sum(data)
+    return HEADER.pack(kind, code, checksum.checksum(total), high, low) + data

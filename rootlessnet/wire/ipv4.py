@@ -1,0 +1,65 @@
+"""IPv4 headers. Options are stepped over. Checksums of received headers are not verified: the link
+is memory and cannot corrupt. Read: RFC 791, RFC 6864 (the identification of atomic datagrams).
+"""
+
+from struct import Struct
+from struct import error as StructError
+
+from rootlessnet.wire import MalformedError, checksum
+from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT, Packet
+
+HEADER = Struct("!BBHHHBBH8s")
+SIZE = HEADER.size  # 20
+_FIELDS = Struct("!BxHHHBBxx8s")
+
+DONT_FRAGMENT = 0x4000
+MORE_FRAGMENTS = 0x2000
+_OFFSET_MASK = 0x1FFF
+MAX_LENGTH = 0xFFFF
+
+
+def parse(frame: memoryview, start: int, packet: Packet) -> None:
+    """Fill `packet` from the header at `start`, or raise MalformedError."""
+    try:
+        version_ihl, length, identification, fragment, ttl, protocol, addresses = (
+            _FIELDS.unpack_from(frame, start)
+        )
+    except StructError:
+        raise MalformedError("IPv4 header is too short") from None
+    header_size = (version_ihl & 0x0F) * 4
+    end = start + length
+    if version_ihl >> 4 != 4 or not SIZE <= header_size <= length or end > len(frame):
+        raise MalformedError("IPv4 header does not fit its packet")
+    packet.addresses = addresses
+    packet.protocol = protocol
+    packet.hop_limit = ttl
+    packet.header_start = start
+    packet.start = start + header_size
+    packet.end = end
+    packet.is_fragment = fragment & (MORE_FRAGMENTS | _OFFSET_MASK) != 0
+    if packet.is_fragment:
+        packet.identification = identification
+        packet.more_fragments = fragment & MORE_FRAGMENTS != 0
+        packet.fragment_offset = (fragment & _OFFSET_MASK) * 8
+
+
+def header_sum(addresses: bytes, protocol: int, hop_limit: int = DEFAULT_HOP_LIMIT) -> int:
+    """The sum of the words of a header but its length, for atomic packets of one flow."""
+    return checksum.word_sum(
+        HEADER.pack(0x45, 0, 0, 0, DONT_FRAGMENT, hop_limit, protocol, 0, addresses)
+    )
+
+
+def build(
+    addresses: bytes,
+    protocol: int,
+    payload_length: int,
+    hop_limit: int = DEFAULT_HOP_LIMIT,
+    identification: int = 0,
+    fragment: int = DONT_FRAGMENT,
+) -> bytes:
+    """A header. `fragment` is the word of flags and offset (in units of 8 bytes)."""
+    length = SIZE + payload_length
+    fields = (0x45, 0, length, identification, fragment, hop_limit, protocol)
+    header = HEADER.pack(*fields, 0, addresses)
+    return HEADER.pack(*fields, checksum.checksum(checksum.word_sum(header)), addresses)

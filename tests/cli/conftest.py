@@ -1,0 +1,61 @@
+"""The rooms below the command line, faked: they write down what they are asked for."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType
+
+import pytest
+
+from rootlessnet.config import AttachConfig, RunConfig
+
+
+@dataclass
+class Rooms:
+    """Stands for netns and app: `calls` says what happened, the test sets what shall happen."""
+
+    calls: list[str] = field(default_factory=list)
+    configs: list[RunConfig | AttachConfig] = field(default_factory=list)
+    start: Callable[[], None] = lambda: None
+    serve: Callable[[], int] = lambda: 0
+
+    def close(self) -> None:
+        """As a Guest and an Attachment have it."""
+        self.calls.append("close")
+
+
+@pytest.fixture
+def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
+    """Fakes in place of launch and attach in `rootlessnet.netns`, and of `rootlessnet.app`.
+
+    The fake app can be imported only once the child has been forked, as start-up time demands.
+    """
+    rooms = Rooms()
+
+    def start(config: RunConfig | AttachConfig) -> Rooms:
+        rooms.calls.append("start")
+        rooms.configs.append(config)
+        rooms.start()
+        monkeypatch.setitem(sys.modules, app.__name__, app)
+        return rooms
+
+    def serve(guest: Rooms, config: RunConfig | AttachConfig) -> int:
+        assert guest is rooms
+        assert config is rooms.configs[-1]
+        rooms.calls.append("serve")
+        return rooms.serve()
+
+    def fake(name: str, **attributes: object) -> ModuleType:
+        module = ModuleType(name)
+        for attribute, value in attributes.items():
+            setattr(module, attribute, value)
+        return module
+
+    app = fake("rootlessnet.app", run_guest=serve, run_attachment=serve)
+    monkeypatch.setitem(sys.modules, app.__name__, None)  # importing it now raises ImportError
+    for module in (
+        fake("rootlessnet.netns.launch", launch=start),
+        fake("rootlessnet.netns.attach", attach=start),
+    ):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    return rooms

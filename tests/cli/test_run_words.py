@@ -1,0 +1,159 @@
+"""`run`: which words are options, which are COMMAND's, and what config they make."""
+
+import os
+import pwd
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+
+import pytest
+
+from rootlessnet.cli.main import main
+from rootlessnet.cli.run import parse
+from rootlessnet.config import Forward, NetworkConfig, RunConfig
+from tests.cli.conftest import Rooms
+
+PUBLISHED = NetworkConfig(forwards=(Forward(1, 2),))
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["ls"], ["ls"]),
+        (["ls", "-l"], ["ls", "-l"]),
+        (["ls", "-h", "--help", "--mtu", "x", "-p"], ["ls", "-h", "--help", "--mtu", "x", "-p"]),
+        (["ls", "--c"], ["ls", "--c"]),
+        (["ls", "--"], ["ls", "--"]),
+        (["ls", "--", "-x"], ["ls", "--", "-x"]),
+        (["ls", "", "-"], ["ls", "", "-"]),
+        (["--", "ls", "-l"], ["ls", "-l"]),
+        (["--", "-x"], ["-x"]),
+        (["--", "-p", "3:4"], ["-p", "3:4"]),
+        (["--", "--", "x"], ["--", "x"]),
+        (["--", "ls", "--", "x"], ["ls", "--", "x"]),
+        (["--", "sh", "-c", "a -- b"], ["sh", "-c", "a -- b"]),
+        (["--", "sh", "-c", "-- b", "--"], ["sh", "-c", "-- b", "--"]),
+        (["", "x"], ["", "x"]),
+        (["a b", "-x"], ["a b", "-x"]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("options", "network"),
+    [
+        ([], NetworkConfig()),
+        (["-p", "1:2"], PUBLISHED),
+        (["-p1:2"], PUBLISHED),
+        (["--publish=1:2"], PUBLISHED),
+        (
+            ["--host-loopback", "-p", "1:2"],
+            NetworkConfig(forwards=(Forward(1, 2),), host_loopback=True),
+        ),
+    ],
+)
+def test_what_stands_after_command_belongs_to_command(
+    options: list[str], network: NetworkConfig, words: list[str], command: list[str]
+) -> None:
+    assert parse([*options, *words]) == RunConfig(command=tuple(command), network=network)
+
+
+def test_every_option_reaches_the_config(rooms: Rooms) -> None:
+    words = ["-p", "8080:80", "--publish", "[::1]:53:5353/udp", "--cidr", "192.0.2.0/24"]
+    words += ["--mtu=1500", "--tap-name", "eth0", "--host-loopback", "--map-user", "--no-pid"]
+    words += ["--dns", "192.0.2.53", "--dns", "2001:db8::53"]
+    assert main(["run", *words, "--", "true"]) == 0
+    assert rooms.configs == [
+        RunConfig(
+            command=("true",),
+            network=NetworkConfig(
+                cidr=IPv4Network("192.0.2.0/24"),
+                mtu=1500,
+                tap_name="eth0",
+                host_loopback=True,
+                dns=(IPv4Address("192.0.2.53"), IPv6Address("2001:db8::53")),
+                forwards=(Forward(8080, 80), Forward(53, 5353, "udp", IPv6Address("::1"))),
+            ),
+            map_user=True,
+            pid_namespace=False,
+        )
+    ]
+
+
+@pytest.mark.parametrize("status", [0, 3, 137])
+def test_the_exit_status_is_the_commands(status: int, rooms: Rooms) -> None:
+    rooms.serve = lambda: status
+    assert main(["run", "--", "true"]) == status
+    assert rooms.calls == ["start", "serve", "close"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["-x", "ls"], "unknown option '-x': see rootlessnet run --help"),
+        (["-", "ls"], "unknown option '-': see rootlessnet run --help"),
+        (["-5"], "unknown option '-5': see rootlessnet run --help"),
+        (["-a b"], "unknown option '-a b': see rootlessnet run --help"),
+        (["--mt", "1500", "ls"], "unknown option '--mt': see rootlessnet run --help"),
+        (["--a\nb"], r"unknown option '--a\nb': see rootlessnet run --help"),
+        (
+            ["--publish"],
+            "argument -p/--publish: expected one argument: see rootlessnet run --help",
+        ),
+        (["-p", "--", "ls"], None),
+        (["--no-pid=yes", "ls"], None),
+        (["--host-loopback=", "ls"], None),
+        (["--publish=", "ls"], None),
+        (["-p", "http:80", "ls"], "port 'http' in 'http:80' is not a number from 1 to 65535"),
+        (["-p", "ls"], None),
+        (["--cidr", "10.0.2.1/24", "ls"], None),
+        (["--mtu", "1", "ls"], "MTU 1 is out of range: take 576 to 65521 (bytes)"),
+        (["--tap-name", "lo", "ls"], None),
+        (["--dns", "dns.example", "ls"], None),
+        (
+            ["-p", "80:1", "-p", "80:1", "ls"],
+            "port 80/tcp of the host is published twice, by 80:1/tcp: keep one of them",
+        ),
+    ],
+)
+def test_a_usage_error_is_one_line_and_starts_nothing(
+    words: list[str], line: str | None, rooms: Rooms, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("rootlessnet: ")
+    assert err.count("\n") == 1
+    assert line is None or err == f"rootlessnet: {line}\n"
+    assert rooms.calls == []
+
+
+class TestWithoutCommand:
+    @pytest.mark.parametrize("words", [[], ["--"]])
+    def test_it_is_the_shell_of_the_environment(
+        self, words: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SHELL", "/bin/fish")
+        assert parse(["--no-pid", *words]).command == ("/bin/fish",)
+
+    def test_else_that_of_the_user_database(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SHELL", "")
+        self.give_user_the_shell(monkeypatch, "/bin/zsh")
+        assert parse([]).command == ("/bin/zsh",)
+
+    def test_else_bin_sh(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("SHELL", raising=False)
+        self.give_user_the_shell(monkeypatch, "")
+        assert parse([]).command == ("/bin/sh",)
+
+    def test_a_user_without_an_entry_has_bin_sh(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unknown(uid: int) -> pwd.struct_passwd:
+            raise KeyError(uid)
+
+        monkeypatch.delenv("SHELL", raising=False)
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+        assert parse([]).command == ("/bin/sh",)
+
+    @staticmethod
+    def give_user_the_shell(monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+        def entry(uid: int) -> pwd.struct_passwd:
+            assert uid == os.getuid()
+            return pwd.struct_passwd(("user", "x", uid, uid, "", "/", shell))
+
+        monkeypatch.setattr(pwd, "getpwuid", entry)

@@ -1,0 +1,54 @@
+"""What all tests share: under CI a skip is a failure, and ports that nobody uses.
+
+A test that misses a program or a right skips and says what it misses, which is as it should be on a
+developer's machine. CI has everything: there a skip would hide that something is broken.
+"""
+
+import os
+import socket
+from collections.abc import Generator
+from contextlib import suppress
+
+import pytest
+
+UNDER_CI = bool(os.environ.get("CI"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if not hasattr(report, "wasxfail"):  # an expected failure is reported as a skip too
+        _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if UNDER_CI and report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"CI is set, where nothing may be skipped. {reason}"
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody uses, of any address, neither for TCP nor for UDP."""
+    return find_free_port()
+
+
+def find_free_port() -> int:
+    """As the fixture, for a test that needs several."""
+    for _ in range(100):
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as tcp:
+            tcp.bind(("::", 0))
+            port: int = tcp.getsockname()[1]
+            with suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp:
+                udp.bind(("::", port))
+                return port
+    raise AssertionError("100 ports were free for TCP, and none of them for UDP")

@@ -1,0 +1,146 @@
+"""What end-to-end tests share: the program as users start it, waiting, and no survivors.
+
+Whatever a test starts inherits a mark in its environment. When the test has ended, with all its
+fixtures, no process may carry it any more: what is left is killed, and the test fails.
+
+Read: proc(5), /proc/pid/environ.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.outside import Outside
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 20.0  # seconds; what is waited for takes a fraction of one
+MARK = "ROOTLESSNET_E2E"
+ROOTLESSNET = (sys.executable, "-m", "rootlessnet")
+
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
+    """What `condition` gives once it gives something true; it is asked every 10 ms.
+
+    The test fails when that has not happened after `timeout` seconds; `what` tells the reader of
+    the failure what was missing.
+    """
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {timeout} seconds for {what}")
+        time.sleep(0.01)
+    return value
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    """The mark of tests that are skipped where one of these programs is missing."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+class Program:
+    """A program, by the first words of its command line."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def run(
+        self, *arguments: str, stdin: str = "", timeout: float = PATIENCE
+    ) -> subprocess.CompletedProcess[str]:
+        """From its start to its end, which comes within `timeout` seconds or the test fails."""
+        return subprocess.run(
+            [*self.words, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """While it runs, with pipes; the end of the block terminates what still runs."""
+        with subprocess.Popen(
+            [*self.words, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.terminate()
+                try:
+                    process.communicate(timeout=PATIENCE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise
+
+    @contextmanager
+    def serving(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Like `started`, once it has said `ready` on a line of its own."""
+        with self.started(*arguments) as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if line != "ready\n":
+                process.terminate()
+                _, error = process.communicate(timeout=PATIENCE)
+                pytest.fail(f"it should say it is ready, and said {line!r}: {error}")
+            yield process
+
+
+@pytest.fixture
+def rootlessnet() -> Program:
+    """`rootlessnet` of this tree, run by the Python that runs the tests."""
+    return Program(*ROOTLESSNET)
+
+
+@pytest.fixture
+def outside() -> Iterator["Outside"]:
+    """A host of the test's own."""
+    from tests.e2e.outside import make_outside  # which needs this module
+
+    with make_outside() as host:
+        yield host
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    mark = str(uuid.uuid4())
+    monkeypatch.setenv(MARK, mark)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    yield
+    wanted = f"{MARK}={mark}".encode()
+    deadline = time.monotonic() + PATIENCE
+    while (left := _carriers(wanted)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert not left, f"left behind: {', '.join(left.values())}"
+
+
+def _carriers(mark: bytes) -> dict[int, str]:
+    """The command lines, by process id, of those that have `mark` in their environment."""
+    carriers = {}
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):  # another user's, or gone
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                carriers[int(entry.name)] = b" ".join(words).decode(errors="replace")
+    return carriers

@@ -1,0 +1,99 @@
+"""Either end of the UDP exchanges that tests make: `udp.py ROLE ADDRESS PORT [NUMBER...]`.
+
+A server says `ready` once it is bound. A client says what came of it
+in one line.
+"""
+
+import errno
+import random
+import socket
+import sys
+
+PATIENCE = 20.0  # seconds
+LARGEST = 65507  # bytes: what an IPv4 datagram has room for
+IP_RECVERR = 11  # every ICMP error becomes an error of the socket, not only the fatal ones
+
+
+def echo(bound: socket.socket) -> None:
+    """Send every datagram back."""
+    while True:
+        data, client = bound.recvfrom(LARGEST)
+        bound.sendto(data, client)
+
+
+def tell_address(bound: socket.socket) -> None:
+    """Tell each client its address."""
+    while True:
+        _, client = bound.recvfrom(LARGEST)
+        bound.sendto(client[0].encode(), client)
+
+
+def show(bound: socket.socket) -> None:
+    """Show what comes."""
+    while True:
+        say(bound.recv(LARGEST).decode())
+
+
+def exchange(connected: socket.socket, sizes: list[int]) -> str:
+    """Have a datagram of each size sent back; say the sizes of those that came back the same."""
+    right = []
+    for size in sizes:
+        data = random.Random(size).randbytes(size)
+        connected.send(data)
+        if connected.recv(LARGEST) == data:
+            right.append(size)
+    return " ".join(map(str, right))
+
+
+def hear(connected: socket.socket, numbers: list[int]) -> str:
+    """Send something, say what comes."""
+    connected.send(b"?")
+    return connected.recv(LARGEST).decode()
+
+
+def crowd(connected: socket.socket, numbers: list[int]) -> str:
+    """Several clients at once; say how many had their own datagrams back, each of two."""
+    address = connected.getpeername()
+    clients = [socket.socket(connected.family, socket.SOCK_DGRAM) for _ in range(numbers[0])]
+    for client in clients:
+        client.connect(address)
+    right = 0
+    for turn in range(2):
+        for number, client in enumerate(clients):
+            client.send(f"{turn} of {number}".encode())
+        for number, client in enumerate(clients):
+            client.settimeout(PATIENCE)
+            right += client.recv(LARGEST) == f"{turn} of {number}".encode()
+    for client in clients:
+        client.close()
+    return str(right)
+
+
+def main(role: str, host: str, port: str, *numbers: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as opened:
+        for behave in (echo, tell_address, show):
+            if behave.__name__ == role:
+                opened.bind((host, int(port)))
+                say("ready")
+                behave(opened)
+        opened.settimeout(PATIENCE)
+        if family == socket.AF_INET:
+            opened.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        for act in (exchange, hear, crowd):
+            if act.__name__ == role:
+                try:
+                    opened.connect((host, int(port)))
+                    say(act(opened, [int(number) for number in numbers]))
+                except TimeoutError:
+                    say("no answer")
+                except OSError as error:
+                    say(errno.errorcode[error.errno or errno.EIO])
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

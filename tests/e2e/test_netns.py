@@ -1,0 +1,696 @@
+"""Guests on the real kernel, as whoever runs the tests: exits, deaths, terminals, files.
+
+The parent is tests/netns/parent.py, which has no stack: nothing here sends a packet anywhere. Every
+process of a guest carries a mark in its environment, and when a test ends, none may be left.
+"""
+
+import fcntl
+import os
+import pty
+import random
+import re
+import select
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
+from rootlessnet.errors import RootlessnetError
+from rootlessnet.netns import prerequisites, processes, syscalls
+from rootlessnet.netns.attach import attach
+from rootlessnet.netns.launch import Guest, launch
+
+ROOT = Path(__file__).parents[2]
+PARENT = ROOT / "tests" / "netns" / "parent.py"
+PATIENCE = 8.0  # seconds for what takes a fraction of one
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _require_namespaces() -> None:
+    for check in (prerequisites.check_namespaces(), prerequisites.check_tun()):
+        if not check.passed:
+            pytest.skip(f"{check.name}: {check.detail}: {check.remedy}")
+
+
+class Family:
+    """The processes that descend from the parents started here."""
+
+    def __init__(self) -> None:
+        self.mark = f"ROOTLESSNET_TEST={uuid.uuid4()}"
+        name, _, value = self.mark.partition("=")
+        self.environment = os.environ | {name: value, "PYTHONPATH": str(ROOT)}
+        self._parents: list[subprocess.Popen[str]] = []
+
+    @staticmethod
+    def words(*command: str, options: tuple[str, ...] = ()) -> list[str]:
+        """The command line of a parent."""
+        return [sys.executable, str(PARENT), *options, "--", *command]
+
+    def run(self, *command: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """A guest from its beginning to its end."""
+        return self.run_words(self.words(*command, options=options))
+
+    def run_words(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+        """Any program, with the mark."""
+        return subprocess.run(
+            words,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def start(self, *command: str, options: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
+        """A guest whose command says a line when it runs; until then nothing is certain."""
+        parent = subprocess.Popen(
+            self.words(*command, options=options),
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._parents.append(parent)
+        return parent
+
+    def members(self) -> set[int]:
+        """Who carries the mark."""
+        mark = self.mark.encode()
+        members = set()
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    members.add(int(entry.name))
+            except OSError:  # another user's, or ended
+                continue
+        return members
+
+    def end(self) -> set[int]:
+        """Who is left after a moment; nobody is, after this."""
+        left = self.members()
+        deadline = time.monotonic() + PATIENCE
+        while left and time.monotonic() < deadline:
+            time.sleep(0.01)
+            left = self.members()
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        for parent in self._parents:
+            parent.communicate()
+        return left
+
+
+@pytest.fixture
+def family() -> Iterator[Family]:
+    family = Family()
+    yield family
+    assert not family.end(), "processes were left behind"
+
+
+def child_of(pid: int) -> int:
+    """The one child of a process."""
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=True
+    )
+    return int(found.stdout)
+
+
+# The end of a command
+
+
+@pytest.mark.parametrize("options", [(), ("--no-pid",), ("--map-user",)])
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [("exit 0", 0), ("exit 77", 77), ("kill -TERM $$", 143), ("kill -9 $$", 137)],
+)
+def test_exit_status(family: Family, options: tuple[str, ...], script: str, status: int) -> None:
+    # The shell of a guest's first process ignores nothing, so it can kill itself.
+    assert family.run("sh", "-c", script, options=options).returncode == status
+
+
+def test_command_not_found(family: Family) -> None:
+    done = family.run("no-such-command-here")
+    assert done.returncode == 127
+    assert done.stderr == (
+        "parent: command 'no-such-command-here' not found: "
+        "check the spelling, or install it into PATH\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "reason"),
+    [
+        ("#!/no/such/interpreter\n", 0o755, "interpreter"),
+        ("echo no first line\n", 0o755, "first line"),
+        ("#!/bin/true\n", 0o644, "chmod +x"),
+    ],
+)
+def test_command_not_executable(
+    family: Family, tmp_path: Path, content: str, mode: int, reason: str
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(content)
+    program.chmod(mode)
+    done = family.run(str(program))
+    assert done.returncode == 126
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_directory_is_not_executable(family: Family, tmp_path: Path) -> None:
+    done = family.run(str(tmp_path))
+    assert done.returncode == 126
+    assert "directory" in done.stderr
+
+
+# The parent's side
+
+
+def launched(*command: str) -> "closing[Guest]":
+    """A guest of this very process."""
+    return closing(launch(RunConfig(command)))
+
+
+def wait(guest: Guest) -> int:
+    """The exit status of a guest's command."""
+    while (status := guest.poll()) is None:
+        ready, _, _ = select.select([guest], [], [], PATIENCE)
+        assert ready
+    return status
+
+
+def test_signal_from_the_parent() -> None:
+    with launched("sleep", "1000") as guest:
+        os.close(guest.receive_tap().fd)
+        guest.start_command()
+        assert guest.poll() is None
+        guest.send_signal(signal.SIGUSR1)
+        assert wait(guest) == 128 + signal.SIGUSR1
+        guest.send_signal(signal.SIGUSR1)  # too late, and no harm
+        with pytest.raises(ValueError, match="999"):
+            guest.send_signal(999)
+
+
+def test_two_guests_and_nothing_left_of_them() -> None:
+    descriptors = {entry.name for entry in Path("/proc/self/fd").iterdir()}
+    subreaper = syscalls.is_child_subreaper()
+    with launched("sleep", "1000") as one, launched("true") as other:
+        taps = {one.receive_tap(), other.receive_tap()}
+        assert len({tap.mac for tap in taps}) == 2
+        one.start_command()
+        other.start_command()
+        assert wait(other) == 0
+        other.close()
+        assert one.poll() is None
+        for tap in taps:
+            assert tap.vnet
+            os.close(tap.fd)
+    assert {entry.name for entry in Path("/proc/self/fd").iterdir()} == descriptors
+    assert syscalls.is_child_subreaper() == subreaper
+    assert not list(processes.children())
+
+
+def test_close_before_anything_happened() -> None:
+    with launched("true") as guest:
+        guest.close()
+    assert not list(processes.children())
+
+
+# What the system refuses
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "remedy"),
+    [
+        ("mount -t tmpfs tmpfs /dev/net", "/dev/net/tun"),
+        ("echo 0 > /proc/sys/user/max_net_namespaces", "user.max_net_namespaces"),
+    ],
+)
+def test_refusal_is_one_line(family: Family, obstacle: str, remedy: str) -> None:
+    words = family.words("true")
+    script = f'{obstacle}; exec "$@"'
+    done = family.run_words(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", script, "sh", *words]
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert remedy in done.stderr
+
+
+# What the command finds
+
+
+def test_default_route(family: Family) -> None:
+    done = family.run("cat", "/proc/net/route")
+    assert "tap0\t00000000\t0202000A" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "user", "group"),
+    [((), 0, 0), (("--map-user",), os.geteuid(), os.getegid()), (("--no-pid",), 0, 0)],
+)
+def test_user(family: Family, options: tuple[str, ...], user: int, group: int) -> None:
+    script = "id -u; id -g; cat /proc/sys/net/ipv4/ping_group_range"
+    words = family.run("sh", "-c", script, options=options).stdout.split()
+    assert words[:2] == [str(user), str(group)]
+    assert int(words[2]) <= group <= int(words[3])
+
+
+def test_mapped_user_has_no_capability(family: Family) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("needs an unprivileged user")
+    done = family.run("grep", "CapEff", "/proc/self/status", options=("--map-user",))
+    assert done.stdout.split() == ["CapEff:", "0" * 16]
+
+
+@pytest.mark.parametrize("options", [(), ("--map-user",)])
+def test_server_on_a_low_port(family: Family, options: tuple[str, ...]) -> None:
+    script = "import socket; socket.create_server(('', 80))"
+    done = family.run(sys.executable, "-c", script, options=options)
+    assert done.returncode == 0, done.stderr
+
+
+def test_processes_are_its_own(family: Family) -> None:
+    done = family.run("sh", "-c", "echo $$; ls /proc | grep -c '^[0-9]'")
+    shell, count = map(int, done.stdout.split())
+    assert shell == 2
+    assert count <= 5
+
+
+@pytest.mark.parametrize("options", [(), ("--no-pid",)])
+def test_descriptors(family: Family, options: tuple[str, ...]) -> None:
+    """What the caller passes on arrives, and nothing else."""
+    script = 'exec 9>/dev/null; "$@"'
+    show = "for link in /proc/$$/fd/*; do readlink -f $link >&2; echo ${link##*/}; done"
+    bare = family.run_words(["sh", "-c", script, "sh", "sh", "-c", show])
+    words = family.words("sh", "-c", show, options=options)
+    guest = family.run_words(["sh", "-c", script, "sh", *words])
+    assert guest.stdout == bare.stdout
+    assert "9" in guest.stdout.split()
+
+
+def test_signal_dispositions(family: Family) -> None:
+    script = "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status"
+    bare = family.run_words(["sh", "-c", f'trap "" HUP; exec {script}'])
+    words = family.words("sh", "-c", f"exec {script}")
+    inside = family.run_words(["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *words])
+    assert inside.stdout == bare.stdout
+    assert bare.stdout
+
+
+def test_closed_standard_streams(family: Family) -> None:
+    words = family.words("sh", "-c", "ls /proc/self/fd | wc -l > $OUT; exit 5")
+    done = family.run_words(["sh", "-c", 'exec 0<&- 1>&- 2>&-; OUT=/dev/null "$@"', "sh", *words])
+    assert done.returncode == 5
+
+
+def test_unreadable_directory(family: Family, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    words = family.words("sh", "-c", "exit 6")
+    script = (
+        'cd "$0"; chmod 0 .; HOME=/no/such/home "$@"; status=$?; chmod 700 "$PWD"; exit $status'
+    )
+    assert family.run_words(["sh", "-c", script, str(closed), *words]).returncode == 6
+
+
+# Deaths
+
+
+@pytest.mark.parametrize("options", [(), ("--no-pid",)])
+@pytest.mark.parametrize("victim", ["parent", "init", "command"])
+def test_death_takes_all_along(family: Family, victim: str, options: tuple[str, ...]) -> None:
+    script = "setsid sh -c 'sleep 1000 & sleep 1000' & echo running; sleep 1000; true"
+    parent = family.start("sh", "-c", script, options=options)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "running\n"
+    init = child_of(parent.pid)
+    victims = {"parent": parent.pid, "init": init, "command": child_of(init)}
+    os.kill(victims[victim], signal.SIGKILL)
+    assert parent.wait(PATIENCE) == (-9 if victim == "parent" else 137)
+    assert not family.end()
+
+
+@pytest.mark.parametrize("options", [(), ("--no-pid",)])
+def test_end_of_command_takes_all_along(family: Family, options: tuple[str, ...]) -> None:
+    script = "setsid sh -c 'sleep 1000 & sleep 1000' & exit 3"
+    assert family.run("sh", "-c", script, options=options).returncode == 3
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("options", [(), ("--no-pid",)])
+def test_parent_dies_at_any_moment(family: Family, options: tuple[str, ...]) -> None:
+    for _ in range(12):
+        parent = family.start("sh", "-c", "setsid sleep 1000 & sleep 1000", options=options)
+        time.sleep(random.uniform(0.02, 0.25))  # from before the fork to after the exec
+        parent.kill()
+        assert not family.end()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("options", [(), ("--no-pid",)])
+def test_anyone_else_dies_at_any_moment(family: Family, options: tuple[str, ...]) -> None:
+    for _ in range(12):
+        parent = family.start("sleep", "0.5", options=options)
+        time.sleep(random.uniform(0.03, 0.25))
+        others: set[int] = set()
+        while not others and parent.poll() is None:
+            others = family.members() - {parent.pid}
+        if others:
+            with suppress(ProcessLookupError):  # the configurer ended by itself
+                os.kill(random.choice(sorted(others)), signal.SIGKILL)
+        _, error = parent.communicate(timeout=PATIENCE)
+        # The configurer's death just before its end does no harm, any other ends the guest.
+        assert parent.returncode in (0, 1, 137)
+        assert error.count("\n") == (1 if parent.returncode == 1 else 0), error
+        assert not family.end()
+
+
+# resolv.conf, on a host of our own: a mount namespace with another /etc
+
+
+def on_host(family: Family, prepare: str, script: str, meanwhile: str = "") -> str:
+    """What `script` says in a guest, on a host with an empty /etc where `prepare` ran first.
+
+    `meanwhile` runs on the host at the same time.
+    """
+    guest = shlex.join(family.words("sh", "-euc", script))
+    host = f"""
+        mount -t tmpfs tmpfs /etc
+        {prepare}
+        {guest} &
+        {meanwhile}
+        wait $!
+    """
+    done = family.run_words(["unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", host])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+HOST_FILE = "nameserver 192.0.2.1\nsearch example.org\noptions ndots:2\n"
+GUEST_FILE = "nameserver 10.0.2.3\nsearch example.org\noptions ndots:2\n"
+WRITE = f"printf '{HOST_FILE}' > ".replace("\n", "\\n")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "expected"),
+    [
+        (WRITE + "/etc/resolv.conf", GUEST_FILE),
+        (WRITE + "/etc/stub; ln -s stub /etc/resolv.conf", GUEST_FILE),
+        ("ln -s /no/such/stub /etc/resolv.conf", "nameserver 10.0.2.3\n"),
+        ("true", "nameserver 10.0.2.3\n"),
+    ],
+    ids=["file", "symlink", "dangling", "missing"],
+)
+def test_resolv_conf(family: Family, prepare: str, expected: str) -> None:
+    assert on_host(family, prepare, "cat /etc/resolv.conf") == expected
+
+
+@pytest.mark.parametrize(
+    ("prepare", "replace"),
+    [
+        (WRITE + "/etc/resolv.conf", "mv /etc/new /etc/resolv.conf"),
+        (WRITE + "/etc/stub; ln -s stub /etc/resolv.conf", "mv /etc/new /etc/resolv.conf"),
+        (WRITE + "/etc/resolv.conf", "ln -sf new /etc/resolv.conf"),
+        (WRITE + "/etc/resolv.conf", "rm -f /etc/resolv.conf"),
+    ],
+    ids=["file", "symlink", "by symlink", "removed"],
+)
+def test_resolv_conf_replaced(family: Family, tmp_path: Path, prepare: str, replace: str) -> None:
+    """Two times: what was mounted again must survive like what was mounted first."""
+    ready = tmp_path / "ready"
+    script = f"""
+        for n in 1 2; do
+            touch {ready}
+            while [ -e {ready} ]; do sleep 0.02; done
+            while ! grep -qs 10.0.2.3 /etc/resolv.conf; do sleep 0.02; done
+            cat /etc/resolv.conf
+        done
+    """
+    meanwhile = f"""
+        for n in 1 2; do
+            while ! [ -e {ready} ]; do sleep 0.02; done
+            echo search $n.example > /etc/new
+            {replace}
+            rm {ready}
+        done
+    """
+    said = on_host(family, prepare, script, meanwhile)
+    if replace.startswith("rm"):
+        assert said == "nameserver 10.0.2.3\n" * 2
+    else:
+        each = "nameserver 10.0.2.3\nsearch {}.example\n"
+        assert said == each.format(1) + each.format(2)
+
+
+# Terminals
+
+
+class Screen:
+    """The human at a terminal on which `words` run as the session's first process."""
+
+    def __init__(self, family: Family, words: list[str]) -> None:
+        self.seen = ""
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            try:
+                os.execvpe(words[0], words, family.environment | {"PS1": "$ ", "TERM": "dumb"})
+            finally:
+                os._exit(127)
+
+    def type(self, text: str) -> None:
+        """Press the keys."""
+        os.write(self.terminal, text.encode())
+
+    def read_until(self, pattern: str) -> str:
+        """Look until the pattern appears; what appeared since the last look, up to its end."""
+        deadline = time.monotonic() + PATIENCE
+        while not (match := re.search(pattern, self.seen)):
+            ready, _, _ = select.select([self.terminal], [], [], deadline - time.monotonic())
+            assert ready, f"{pattern!r} did not appear in {self.seen!r}"
+            self.seen += os.read(self.terminal, 4096).decode()
+        text, self.seen = self.seen[: match.end()], self.seen[match.end() :]
+        return text
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Drag a corner of the window."""
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+    def close(self) -> None:
+        """Close the window. Idempotent."""
+        if self.terminal >= 0:
+            os.close(self.terminal)
+            self.terminal = -1
+            os.waitpid(self.pid, 0)
+
+
+SHELL = ("bash", "--norc", "--noprofile", "-i")
+
+
+@pytest.fixture
+def open_screen(family: Family) -> Iterator[Callable[[list[str]], Screen]]:
+    screens = []
+
+    def open_one(words: list[str]) -> Screen:
+        screens.append(Screen(family, words))
+        return screens[-1]
+
+    yield open_one
+    for screen in screens:
+        screen.close()
+
+
+OpenScreen = Callable[[list[str]], Screen]
+
+
+@pytest.mark.parametrize("options", [(), ("--no-pid",)])
+def test_interrupt_and_suspend(
+    family: Family, open_screen: OpenScreen, options: tuple[str, ...]
+) -> None:
+    """From an interactive shell outside, the guest is a job like any other."""
+    screen = open_screen(list(SHELL))
+    screen.read_until(r"\$ ")
+    script = "trap 'echo got it; exit 9' INT; echo running; while read line; do echo [$line]; done"
+    screen.type(shlex.join(family.words("sh", "-c", script, options=options)) + "\n")
+    screen.read_until("\r\nrunning")
+    screen.type("\x1a")
+    screen.read_until("Stopped")
+    screen.read_until(r"\$ ")
+    screen.type("fg\n")
+    screen.read_until("parent.py")
+    screen.type("hello\n")
+    screen.read_until(r"\[hello\]")
+    screen.type("\x03")
+    screen.read_until("got it")
+    screen.read_until(r"\$ ")
+    screen.type("echo status $?\n")
+    screen.read_until("\r\nstatus 9")
+
+
+@pytest.mark.parametrize("options", [(), ("--no-pid",)])
+def test_interactive_shell_inside(
+    family: Family, open_screen: OpenScreen, options: tuple[str, ...]
+) -> None:
+    """Job control within the guest, and afterwards a terminal that is ours again."""
+    guest = shlex.join(family.words(*SHELL, options=options))
+    screen = open_screen(["sh", "-c", f"{guest}; read line; echo outside $? [$line]"])
+    screen.read_until(r"\$ ")
+    screen.type("sh -c 'echo running; exec cat'\n")
+    screen.read_until("\r\nrunning")
+    screen.type("\x1a")
+    screen.read_until("Stopped")
+    screen.read_until(r"\$ ")
+    screen.type("fg\n")
+    screen.read_until("exec cat'\r\n")
+    screen.type("hello\n")
+    screen.read_until("hello\r\nhello")
+    screen.type("\x03")
+    screen.read_until(r"\$ ")
+    screen.type("exit\n")
+    screen.type("hello\n")
+    screen.read_until(r"\r\noutside 0 \[hello\]")
+
+
+@pytest.mark.parametrize("options", [(), ("--no-pid",)])
+def test_command_that_stops_itself(
+    family: Family, open_screen: OpenScreen, options: tuple[str, ...]
+) -> None:
+    """The shell outside notices, and can continue it."""
+    screen = open_screen(list(SHELL))
+    screen.read_until(r"\$ ")
+    script = "kill -STOP $$; echo continued; exit 4"
+    screen.type(shlex.join(family.words("sh", "-c", script, options=options)) + "\n")
+    screen.read_until("Stopped")
+    screen.read_until(r"\$ ")
+    screen.type("fg\n")
+    screen.read_until("\r\ncontinued")
+    screen.read_until(r"\$ ")
+    screen.type("echo status $?\n")
+    screen.read_until("\r\nstatus 4")
+
+
+def test_window_size(family: Family, open_screen: OpenScreen) -> None:
+    script = "trap 'stty size; exit' WINCH; echo running; while :; do sleep 0.05; done"
+    screen = open_screen(family.words("sh", "-c", script))
+    screen.read_until("running")
+    screen.resize(33, 101)
+    screen.read_until("33 101")
+
+
+def test_hang_up(family: Family, open_screen: OpenScreen) -> None:
+    screen = open_screen(family.words("sh", "-c", "trap '' HUP; echo running; sleep 1000"))
+    screen.read_until("running")
+    screen.close()
+    assert not family.end()
+
+
+# Attaching
+
+
+@pytest.fixture
+def target(family: Family) -> Iterator[int]:
+    """A process in namespaces of its own."""
+    words = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", "echo; exec cat"]
+    with subprocess.Popen(
+        words, env=family.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+        process.kill()
+
+
+def inside(target: int, *command: str) -> str:
+    """What a command says in the target's namespaces."""
+    enter = [
+        "nsenter",
+        "--target",
+        str(target),
+        "--user",
+        "--preserve-credentials",
+        "--net",
+        *command,
+    ]
+    return subprocess.run(enter, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+def test_attach(target: int, by_path: bool) -> None:
+    config = AttachConfig(target)
+    if by_path:
+        config = AttachConfig(f"/proc/{target}/ns/net", f"/proc/{target}/ns/user")
+    attachment = attach(config)
+    tap = attachment.receive_tap()
+    try:
+        assert "10.0.2.100/24" in inside(target, "ip", "address", "show", "dev", "tap0")
+        assert "default via 10.0.2.2" in inside(target, "ip", "route")
+        assert tap.mac.hex(":") in inside(target, "ip", "link", "show", "dev", "tap0")
+        assert not attachment.gone()
+        os.kill(target, signal.SIGKILL)
+        await_end_of_namespace(tap.fd)
+        assert attachment.gone() is not by_path
+    finally:
+        attachment.close()
+        os.close(tap.fd)
+
+
+def await_end_of_namespace(tap: int) -> None:
+    """The TAP must say that its device is gone, though we hold it."""
+    poll = select.poll()
+    poll.register(tap, select.POLLIN)
+    os.set_blocking(tap, False)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        assert time.monotonic() < deadline
+        for _, event in poll.poll(1000):
+            if event & select.POLLERR:
+                return
+            with suppress(BlockingIOError):
+                os.read(tap, 65536)
+
+
+def failure(config: AttachConfig) -> str:
+    """The line that says why attaching failed."""
+    with pytest.raises(RootlessnetError) as caught, closing(attach(config)) as attachment:
+        attachment.receive_tap()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_attach_fails(target: int, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    user = f"/proc/{target}/ns/user"
+    assert "does not exist" in failure(AttachConfig(2**22 + 1))
+    assert "No such file" in failure(AttachConfig(str(tmp_path / "none")))
+    assert "Invalid argument" in failure(AttachConfig(str(plain)))
+    assert "Invalid argument" in failure(AttachConfig(user, user))
+    if os.geteuid() != 0:
+        assert "not permitted" in failure(AttachConfig(1))
+        assert "--userns-path" in failure(AttachConfig(f"/proc/{target}/ns/net"))
+
+
+def test_attach_to_what_is_taken(target: int) -> None:
+    attachment = attach(AttachConfig(target))
+    tap = attachment.receive_tap()
+    other = NetworkConfig(cidr=IPv4Network("10.0.3.0/24"))
+    same_address = NetworkConfig(tap_name="tap1")
+    other_name = NetworkConfig(cidr=IPv4Network("10.0.3.0/24"), tap_name="tap1")
+    assert "--tap-name" in failure(AttachConfig(target, network=other))
+    assert "--cidr" in failure(AttachConfig(target, network=same_address))
+    assert "default route" in failure(AttachConfig(target, network=other_name))
+    assert "tap1" not in inside(target, "ip", "link")
+    attachment.close()
+    os.close(tap.fd)

@@ -1,0 +1,338 @@
+"""TCP, outbound and through published ports, between real kernels and by real programs.
+
+Unless a test is about the host's loopback, everything happens on a host of its own (`outside`).
+"""
+
+import hashlib
+import json
+import random
+import subprocess
+import sys
+from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import PATIENCE, Program, needs
+from tests.e2e.outside import ADDRESS, ADDRESS_6, NO_ROUTE, OTHER_ADDRESS, Outside, peer
+
+MTUS = ("1500", "9000", "65520")
+LARGE = 200_000_000  # bytes
+GATEWAY = "10.0.2.2"
+CURL = ("curl", "--silent", "--show-error", "--max-time", "20")
+CURL_REFUSED, CURL_RESET = 7, 56  # curl(1), EXIT CODES
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    """The next thing that a program says."""
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+def outbound(outside: Outside, *client: str, options: tuple[str, ...] = ()) -> str:
+    """What a client in a guest says."""
+    done = outside.rootlessnet.run("run", *options, "--", *client)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@contextmanager
+def published(outside: Outside, *server: str, mtu: str = "65520") -> Iterator[None]:
+    """While a server in a guest is published, port 8080 for its port 5000."""
+    with outside.rootlessnet.serving("run", "--mtu", mtu, "-p", "8080:5000", "--", *server):
+        yield
+
+
+def inbound(outside: Outside, *client: str) -> str:
+    """What a client on the host says."""
+    done = outside.program(*client).run()
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# ── a web server ─────────────────────────────────────────────────────────────────────────────────
+
+
+@needs("curl")
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]", "localhost"])
+def test_web_server_on_localhost(
+    rootlessnet: Program, free_port: int, tmp_path: Path, address: str
+) -> None:
+    (tmp_path / "file").write_text("from the guest")
+    server = (sys.executable, "-u", "-m", "http.server", "--directory", str(tmp_path), "5000")
+    with rootlessnet.started("run", "-p", f"{free_port}:5000", "--", *server) as guest:
+        assert line_of(guest).startswith("Serving HTTP")
+        done = Program(*CURL).run("--noproxy", "*", f"http://{address}:{free_port}/file")
+        assert (done.returncode, done.stdout) == (0, "from the guest")
+        assert guest.stderr is not None
+        assert guest.stderr.readline().startswith(f"{GATEWAY} - -"), "the client's address"
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "seen"),
+    [
+        (OTHER_ADDRESS, ADDRESS, OTHER_ADDRESS),
+        (ADDRESS, ADDRESS, ADDRESS),
+        ("127.0.0.5", "127.0.0.1", GATEWAY),
+        (ADDRESS_6, ADDRESS_6, GATEWAY),
+    ],
+)
+@needs("curl")
+def test_guest_sees_the_client(outside: Outside, client: str, server: str, seen: str) -> None:
+    host = f"[{server}]" if ":" in server else server
+    with published(outside, *peer("tcp", "tell_address", "0.0.0.0", 5000)):
+        # The server speaks HTTP/0.9: an answer without any header.
+        curl = (*CURL, "--http0.9", "--interface", client, f"http://{host}:8080/")
+        done = outside.program(*curl).run()
+    assert (done.returncode, done.stdout) == (0, seen)
+
+
+def test_published_on_one_address_only(outside: Outside) -> None:
+    server = peer("tcp", "tell_address", "0.0.0.0", 5000)
+    forwards = (f"{ADDRESS}:8080:5000", f"[{ADDRESS_6}]:8081:5000/tcp")
+    options = tuple(word for forward in forwards for word in ("-p", forward))
+    with outside.rootlessnet.serving("run", *options, "--", *server):
+        assert inbound(outside, *peer("tcp", "hear", ADDRESS, 8080)) == ADDRESS
+        assert inbound(outside, *peer("tcp", "hear", ADDRESS_6, 8081)) == GATEWAY
+        for address, port in ((OTHER_ADDRESS, 8080), (ADDRESS_6, 8080), (ADDRESS, 8081)):
+            assert inbound(outside, *peer("tcp", "hear", address, port)) == "ECONNREFUSED"
+
+
+# ── much data ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A file of 200 MB that nothing compresses."""
+    path = tmp_path_factory.mktemp("large") / "file"
+    source = random.Random(2)
+    with path.open("wb") as file:
+        for _ in range(200):
+            file.write(source.randbytes(LARGE // 200))
+    yield path
+    path.unlink()
+
+
+@pytest.fixture(scope="module")
+def digest(large: Path) -> str:
+    with large.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def transfer(url: str, file: Path) -> tuple[str, ...]:
+    """A command that says the digest of what it downloads, then what the server says of an upload."""
+    script = """
+        set -eu
+        "$@" "$0" | sha256sum | cut -d' ' -f1
+        "$@" --upload-file "$FILE" "$0"
+    """
+    return ("env", f"FILE={file}", "sh", "-c", script, url, *CURL, "--noproxy", "*")
+
+
+@needs("curl")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("mtu", MTUS)
+def test_large_files_outbound(outside: Outside, large: Path, digest: str, mtu: str) -> None:
+    server = outside.program(*peer("http_files", ADDRESS, 8000, large))
+    with server.serving():
+        said = outbound(
+            outside, *transfer(f"http://{ADDRESS}:8000/", large), options=("--mtu", mtu)
+        )
+    assert said.split() == [digest, digest]
+
+
+@needs("curl")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("mtu", MTUS)
+def test_large_files_inbound(outside: Outside, large: Path, digest: str, mtu: str) -> None:
+    with published(outside, *peer("http_files", "0.0.0.0", 5000, large), mtu=mtu):
+        said = inbound(outside, *transfer(f"http://{ADDRESS}:8080/", large))
+    assert said.split() == [digest, digest]
+
+
+IPERF = ("iperf3", "--json", "--parallel", "8", "--bytes", "400M", "--client")
+
+
+def iperf_streams(report: str) -> list[int]:
+    """The bytes that arrived, by stream."""
+    result = json.loads(report)
+    assert "error" not in result, result["error"]
+    return [stream["receiver"]["bytes"] for stream in result["end"]["streams"]]
+
+
+@needs("iperf3")
+@pytest.mark.parametrize("direction", [(), ("--reverse",)], ids=["up", "down"])
+def test_iperf_outbound(outside: Outside, direction: tuple[str, ...]) -> None:
+    server = outside.program("iperf3", "--server", "--one-off", "--forceflush")
+    with server.started("--bind", ADDRESS) as process:
+        wait_until_listening(process)
+        streams = iperf_streams(outbound(outside, *IPERF, ADDRESS, *direction))
+    assert len(streams) == 8
+    assert all(streams)
+
+
+@needs("iperf3")
+@pytest.mark.parametrize("direction", [(), ("--reverse",)], ids=["up", "down"])
+def test_iperf_inbound(outside: Outside, direction: tuple[str, ...]) -> None:
+    server = ("iperf3", "--server", "--one-off", "--forceflush")
+    with outside.rootlessnet.started("run", "-p", "5201:5201", "--", *server) as process:
+        wait_until_listening(process)
+        streams = iperf_streams(inbound(outside, *IPERF, ADDRESS, *direction))
+    assert len(streams) == 8
+    assert all(streams)
+
+
+def wait_until_listening(iperf: subprocess.Popen[str]) -> None:
+    while "listening" not in (line := line_of(iperf)):
+        assert line, "iperf3 ended"
+
+
+# ── how connections begin and end ────────────────────────────────────────────────────────────────
+
+# Who ends its direction first, as a server and a client that fit together.
+HALF_CLOSES = [("answer_late", "ask"), ("speak_first", "listen_first")]
+
+
+@pytest.mark.parametrize(("server", "client"), HALF_CLOSES)
+def test_half_close_outbound(outside: Outside, server: str, client: str) -> None:
+    with outside.program(*peer("tcp", server, ADDRESS, 5000)).serving() as process:
+        assert outbound(outside, *peer("tcp", client, ADDRESS, 5000)) == "same"
+        line_of(process)
+        if server == "speak_first":
+            assert line_of(process) == "same"
+
+
+@pytest.mark.parametrize(("server", "client"), HALF_CLOSES)
+def test_half_close_inbound(outside: Outside, server: str, client: str) -> None:
+    words = peer("tcp", server, "0.0.0.0", 5000)
+    with outside.rootlessnet.serving("run", "-p", "8080:5000", "--", *words) as guest:
+        assert inbound(outside, *peer("tcp", client, ADDRESS, 8080)) == "same"
+        line_of(guest)
+        if server == "speak_first":
+            assert line_of(guest) == "same"
+
+
+@needs("socat")
+def test_half_close_by_socat(outside: Outside) -> None:
+    """socat ends its direction with its input, and waits for what sort(1) says after that."""
+    sort = outside.program("socat", "-d", "-d", f"TCP-LISTEN:5000,bind={ADDRESS}", "EXEC:sort")
+    with sort.started() as process:
+        assert process.stderr is not None
+        while "listening on" not in (line := process.stderr.readline()):
+            assert line, "socat ended"
+        done = outside.rootlessnet.run(
+            "run", "--", "socat", "-t", "20", "-", f"TCP:{ADDRESS}:5000", stdin="b\nc\na\n"
+        )
+    assert (done.returncode, done.stdout) == (0, "a\nb\nc\n")
+
+
+@needs("curl")
+def test_refused(outside: Outside) -> None:
+    done = outside.rootlessnet.run("run", "--", *CURL, f"http://{ADDRESS}:5000/")
+    assert done.returncode == CURL_REFUSED
+    assert outbound(outside, *peer("tcp", "hear", ADDRESS, 5000)) == "ECONNREFUSED"
+
+
+@needs("curl")
+def test_reset_by_the_host(outside: Outside) -> None:
+    with outside.program(*peer("tcp", "reset", ADDRESS, 5000)).serving():
+        done = outside.rootlessnet.run("run", "--", *CURL, f"http://{ADDRESS}:5000/")
+        assert done.returncode == CURL_RESET
+        assert outbound(outside, *peer("tcp", "hear", ADDRESS, 5000)) == "ECONNRESET"
+
+
+@needs("curl")
+def test_reset_by_the_guest(outside: Outside) -> None:
+    with published(outside, *peer("tcp", "reset", "0.0.0.0", 5000)):
+        done = outside.program(*CURL, f"http://{ADDRESS}:8080/").run()
+        assert done.returncode == CURL_RESET
+
+
+def test_no_route(outside: Outside) -> None:
+    """The same error as on the host, and no time-out."""
+    client = peer("tcp", "hear", NO_ROUTE, 5000)
+    assert inbound(outside, *client) == "ENETUNREACH"
+    assert outbound(outside, *client) == "ENETUNREACH"
+
+
+def test_neighbour_that_does_not_exist(outside: Outside) -> None:
+    """The guest's own network has no other host."""
+    assert outbound(outside, *peer("tcp", "hear", "10.0.2.7", 5000)) == "EHOSTUNREACH"
+
+
+def test_published_port_where_the_guest_does_not_listen(outside: Outside) -> None:
+    with published(outside, "sh", "-c", "echo ready; exec sleep 1000"):
+        assert inbound(outside, *peer("tcp", "hear", ADDRESS, 8080)) == "ECONNRESET"
+
+
+def test_guest_ends_mid_transfer(outside: Outside) -> None:
+    """With the guest's last process, not only with the server's connection."""
+    words = peer("tcp", "flood", "0.0.0.0", 5000)
+    with outside.rootlessnet.serving("run", "-p", "8080:5000", "--", *words) as guest:
+        client = outside.program(*peer("tcp", "drain", ADDRESS, 8080, 10_000_000))
+        with client.started() as process:
+            assert line_of(process) == "flowing"
+            guest.kill()
+            assert line_of(process) in ("ECONNRESET", "end of file")
+
+
+def test_guest_server_dies_mid_transfer(outside: Outside) -> None:
+    server = " ".join(peer("tcp", "flood", "0.0.0.0", 5000))
+    script = f"{server} & server=$!; read line; kill -KILL $server; exec sleep 1000"
+    with outside.rootlessnet.serving("run", "-p", "8080:5000", "--", "sh", "-c", script) as guest:
+        client = outside.program(*peer("tcp", "drain", ADDRESS, 8080, 10_000_000))
+        with client.started() as process:
+            assert line_of(process) == "flowing"
+            assert guest.stdin is not None
+            guest.stdin.write("kill it\n")
+            guest.stdin.flush()
+            assert line_of(process) in ("ECONNRESET", "end of file")
+            assert guest.poll() is None
+
+
+def test_host_server_dies_mid_transfer(outside: Outside) -> None:
+    client = peer("tcp", "drain", ADDRESS, 5000, 10_000_000)
+    with (
+        outside.program(*peer("tcp", "flood", ADDRESS, 5000)).serving() as server,
+        outside.rootlessnet.started("run", "--", *client) as guest,
+    ):
+        assert line_of(guest) == "flowing"
+        server.kill()
+        assert line_of(guest) in ("ECONNRESET", "end of file")
+        assert guest.wait(PATIENCE) == 0
+
+
+def test_guest_client_dies_mid_transfer(outside: Outside) -> None:
+    client = peer("tcp", "drain", ADDRESS, 5000, 10_000_000)
+    with outside.program(*peer("tcp", "flood", ADDRESS, 5000)).serving() as server:
+        with outside.rootlessnet.started("run", "--", *client) as guest:
+            assert line_of(guest) == "flowing"
+            guest.terminate()
+            assert guest.wait(PATIENCE) == 143
+        assert line_of(server) == f"connection to {ADDRESS}"
+        assert line_of(server) == "client gone"
+
+
+# ── small exchanges ──────────────────────────────────────────────────────────────────────────────
+
+SMALL = [
+    ("echo", "exchange", "2000"),
+    ("answer_late", "connect_often", "500"),
+    ("answer_late", "connect_together", "100"),
+]
+
+
+@pytest.mark.parametrize(("server", "client", "count"), SMALL)
+def test_small_exchanges_outbound(outside: Outside, server: str, client: str, count: str) -> None:
+    with outside.program(*peer("tcp", server, ADDRESS, 5000)).serving():
+        assert outbound(outside, *peer("tcp", client, ADDRESS, 5000, count)) == count
+
+
+@pytest.mark.parametrize(("server", "client", "count"), SMALL)
+@pytest.mark.parametrize("address", [ADDRESS, "127.0.0.1"])
+def test_small_exchanges_inbound(
+    outside: Outside, server: str, client: str, count: str, address: str
+) -> None:
+    with published(outside, *peer("tcp", server, "0.0.0.0", 5000)):
+        assert inbound(outside, *peer("tcp", client, address, 8080, count)) == count

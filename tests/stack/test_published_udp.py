@@ -1,0 +1,98 @@
+"""Published UDP ports: clients speak first, the guest sees who they are, flows end by themselves."""
+
+import pytest
+from scapy.layers.inet import IP, UDP
+
+from rootlessnet.stack.host import SocketAddress
+from tests.stack.world import GATEWAY, GUEST, World, udp
+
+CLIENT = ("192.0.2.77", 50000)
+
+
+def seen(world: World) -> list[tuple[str, int, bytes]]:
+    """Source, port and payload of what reaches the guest's port 5000."""
+    packets = world.heard()
+    assert all((one[IP].dst, one[UDP].dport) == (GUEST, 5000) for one in packets)
+    return [(one[IP].src, one[UDP].sport, bytes(one[UDP].payload)) for one in packets]
+
+
+def answer(world: World, payload: bytes, to: SocketAddress) -> None:
+    world.send(udp(payload, dst=to[0], dport=to[1], sport=5000))
+
+
+@pytest.mark.parametrize(
+    ("client", "appears"),
+    [
+        (CLIENT, CLIENT),
+        (("127.0.0.1", 50000), (GATEWAY, 50000)),
+        (("::1", 50000), (GATEWAY, 50000)),
+        (("2001:db8::1", 50000), (GATEWAY, 50000)),
+        (("10.0.2.9", 50000), (GATEWAY, 50000)),
+    ],
+)
+def test_there_and_back(client: SocketAddress, appears: SocketAddress) -> None:
+    world = World()
+    _, socket = world.publish(5000)
+    for number in (b"1", b"2"):
+        world.receive(socket, number, client)
+        assert seen(world) == [(*appears, number)]
+    answer(world, b"answer", appears)
+    assert socket.sent == [(b"answer", client, 0)]
+    assert len(world.gateway.udp) == 1
+    assert world.host.udp == []
+
+
+def test_clients_that_look_alike_get_ports_of_their_own() -> None:
+    world = World()
+    _, socket = world.publish(5000)
+    clients = [("127.0.0.1", 65535), ("127.0.0.2", 65535), ("::1", 65535), ("::1", 1)]
+    for client in clients:
+        world.receive(socket, b"hello", client)
+    appear = [(address, port) for address, port, _ in seen(world)]
+    assert appear == [(GATEWAY, port) for port in (65535, 1, 2, 3)]
+    for client, appears in zip(clients, appear, strict=True):
+        answer(world, b"answer", appears)
+        assert socket.sent[-1] == (b"answer", client, 0)
+
+
+def test_a_flow_of_the_guest_s_is_not_taken_over() -> None:
+    """The guest has sent from the published port to what is now a client's address and port."""
+    world = World()
+    answer(world, b"outbound", CLIENT)
+    _, socket = world.publish(5000)
+    world.receive(socket, b"inbound", CLIENT)
+    assert seen(world) == [(CLIENT[0], CLIENT[1] + 1, b"inbound")]
+    answer(world, b"outbound", CLIENT)
+    assert len(world.host.udp[0].sent) == 2
+    assert socket.sent == []
+
+
+def test_flows_end_but_the_port_stays() -> None:
+    world = World()
+    _, socket = world.publish(5000)
+    world.receive(socket, b"hello", CLIENT)
+    world.pass_time(130)
+    assert (len(world.gateway.udp), socket.closed) == (0, False)
+    world.receive(socket, b"hello again", CLIENT)
+    assert len(seen(world)) == 2
+
+
+def test_withdrawing_a_port() -> None:
+    world = World()
+    port, socket = world.publish(5000)
+    for client in (CLIENT, ("127.0.0.1", 9)):
+        world.receive(socket, b"hello", client)
+    port.withdraw()
+    assert socket.closed
+    assert len(world.gateway.udp) == 0
+    answer(world, b"late", CLIENT)  # is a datagram of the guest's like any other
+    assert world.host.udp[0].sent == [(b"late", CLIENT, 0)]
+
+
+def test_an_error_reaches_the_guest() -> None:
+    world = World()
+    _, socket = world.publish(5000)
+    world.receive(socket, b"hello", CLIENT)
+    world.heard()
+    socket.receiver.failed(b"answer", CLIENT, 3, 3, CLIENT[0], 0)
+    assert world.heard_one()[IP].src == CLIENT[0]

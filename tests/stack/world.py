@@ -1,0 +1,240 @@
+"""A gateway between a guest that scapy plays and a host made of lists; time is a number.
+
+Whatever leaves for the guest is checked by scapy, to the last checksum, in `kernel_view`.
+"""
+
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv4Network
+
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
+from scapy.utils import mac2str
+
+from rootlessnet.stack.gateway import Gateway
+from rootlessnet.stack.host import OutboundFlow, Payload, Receiver, SocketAddress
+from rootlessnet.stack.network import Network
+from rootlessnet.stack.udp_flows import PublishedPort
+from rootlessnet.tcp.connection import Connection
+from tests.wire.oracle import GUEST_MAC, NO_OFFLOAD, dissected, from_guest, kernel_view
+
+GATEWAY, DNS, GUEST = "10.0.2.2", "10.0.2.3", "10.0.2.100"
+REMOTE = "192.0.2.1"
+MTU = 1500
+START = 1000.0  # seconds, when a world begins
+
+
+def network(*, mtu: int = MTU, host_loopback: bool = False) -> Network:
+    """The address plan of slirp4netns."""
+    return Network(
+        IPv4Network("10.0.2.0/24"),
+        *map(IPv4Address, (GATEWAY, DNS, GUEST)),
+        mtu,
+        mac2str(GUEST_MAC),
+        host_loopback,
+    )
+
+
+class FakeLink:
+    """The stack's Device."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[bytes, bytes]] = []
+
+    def write(self, header: bytes | bytearray, payload: Payload) -> None:
+        self.written.append((bytes(header), bytes(payload)))
+
+
+class FakeTcp:
+    """A host socket: a HostTcp that does as the test says."""
+
+    def __init__(self) -> None:
+        self.targets: Sequence[SocketAddress] = ()
+        self.delivered = b""
+        self.calls: list[str] = []
+
+    def connect(self, flow: OutboundFlow, targets: Sequence[SocketAddress]) -> None:
+        self.flow = flow
+        self.targets = targets
+
+    def deliver(self, data: memoryview) -> int:
+        self.delivered += data
+        return len(data)
+
+    def finish(self) -> None:
+        self.calls.append("finish")
+
+    def resume(self, now: float) -> None:
+        self.calls.append("resume")
+
+    def established(self, now: float) -> None:
+        self.calls.append("established")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+    @property
+    def connection(self) -> Connection:
+        return self.flow.connection
+
+
+class FakeDatagram:
+    """A host datagram socket; `sent` are payload, remote and segment size."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+        self.sent: list[tuple[bytes, SocketAddress, int]] = []
+        self.closed = False
+
+    def send(self, payload: Payload, remote: SocketAddress, segment: int) -> None:
+        assert not self.closed
+        self.sent.append((bytes(payload), remote, segment))
+
+    def close(self) -> None:
+        assert not self.closed
+        self.closed = True
+
+
+class FakeHost:
+    """The stack's Host. `failure`, when set, is the errno that opening a socket ends with."""
+
+    def __init__(self) -> None:
+        self.tcp: list[FakeTcp] = []
+        self.udp: list[FakeDatagram] = []
+        self.echo: list[FakeDatagram] = []
+        self.queries: list[tuple[bytes, Callable[[bytes], None]]] = []
+        self.servers: list[SocketAddress] = [("198.51.100.53", 53), ("2001:db8::53", 53)]
+        self.failure: int | None = None
+
+    def open_tcp(self) -> FakeTcp:
+        self.tcp.append(FakeTcp())
+        return self.tcp[-1]
+
+    def open_udp(self, receiver: Receiver) -> FakeDatagram:
+        return self._open(self.udp, receiver)
+
+    def open_echo(self, receiver: Receiver) -> FakeDatagram:
+        return self._open(self.echo, receiver)
+
+    def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
+        self.queries.append((query, answer))
+
+    def nameservers(self) -> Sequence[SocketAddress]:
+        return self.servers
+
+    def _open(self, opened: list[FakeDatagram], receiver: Receiver) -> FakeDatagram:
+        if self.failure is not None:
+            raise OSError(self.failure, "as the test wants it")
+        opened.append(FakeDatagram(receiver))
+        return opened[-1]
+
+
+class World:
+    """Guest, gateway, host and clock. `now` is in seconds."""
+
+    def __init__(self, *, mtu: int = MTU, host_loopback: bool = False) -> None:
+        self.now = START
+        self.host = FakeHost()
+        self.link = FakeLink()
+        plan = network(mtu=mtu, host_loopback=host_loopback)
+        self.gateway = Gateway(plan, self.link, self.host, bytes(16))
+
+    def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD) -> None:
+        """The guest sends one packet."""
+        self.gateway.receive(from_guest(packet, vnet), self.now)
+
+    def heard(self) -> list[Packet]:
+        """What the guest has received since this was last asked."""
+        self.gateway.end_batch(self.now)
+        written = self.link.written[:]
+        self.link.written.clear()
+        return [kernel_view(header, payload) for header, payload in written]
+
+    def heard_one(self) -> Packet:
+        """The only packet the guest has received."""
+        (packet,) = self.heard()
+        return packet
+
+    def ask(self, packet: Packet) -> Packet:
+        """What the guest receives for `packet`: one packet."""
+        self.send(packet)
+        return self.heard_one()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the clock run, with every timer on its way."""
+        end = self.now + seconds
+        while (deadline := self.gateway.next_deadline()) <= end:
+            self.now = max(deadline, self.now)
+            self.gateway.expire(self.now)
+            self.gateway.end_batch(self.now)
+        self.now = end
+
+    def receive(
+        self, host: FakeDatagram, payload: bytes, remote: SocketAddress, segment: int = 0
+    ) -> None:
+        """A host socket receives a datagram."""
+        host.receiver.received(memoryview(payload), remote, segment, self.now)
+
+    def publish(self, guest_port: int) -> tuple[PublishedPort, FakeDatagram]:
+        """A published UDP port and its host socket."""
+        port = self.gateway.udp.publish(guest_port)
+        socket = FakeDatagram(port)
+        port.socket = socket
+        return port, socket
+
+
+def udp(
+    payload: bytes = b"payload",
+    dst: str = REMOTE,
+    dport: int = 7000,
+    sport: int = 4000,
+    src: str = GUEST,
+) -> Packet:
+    """A datagram of the guest's."""
+    return IP(src=src, dst=dst) / UDP(sport=sport, dport=dport) / Raw(payload)
+
+
+def echo(data: bytes = b"data", dst: str = REMOTE, identifier: int = 77, sequence: int = 1) -> Packet:
+    """An echo request of the guest's."""
+    return IP(src=GUEST, dst=dst) / ICMP(type=8, id=identifier, seq=sequence) / Raw(data)
+
+
+def tcp(
+    flags: str,
+    seq: int = 1000,
+    ack: int = 0,
+    payload: bytes = b"",
+    dst: str = REMOTE,
+    dport: int = 80,
+    sport: int = 40000,
+    src: str = GUEST,
+) -> Packet:
+    """A segment of the guest's; a SYN has an MSS and a window scale."""
+    options = [("MSS", 1460), ("WScale", 7)] if "S" in flags else []
+    header = TCP(sport=sport, dport=dport, flags=flags, seq=seq, ack=ack, options=options)
+    packet = IP(src=src, dst=dst) / header
+    return packet / Raw(payload) if payload else packet
+
+
+def reassembled(fragments: Sequence[Packet]) -> Packet:
+    """The packet whose fragments these are, in order; its checksums are right."""
+    payload = b""
+    for one in fragments:
+        assert one[IP].frag * 8 == len(payload)
+        assert bool(one[IP].flags.MF) == (one is not fragments[-1])
+        payload += bytes(one[IP].payload)
+    head = fragments[0][IP]
+    assert {(one[IP].src, one[IP].dst, one[IP].id) for one in fragments} == {
+        (head.src, head.dst, head.id)
+    }
+    whole = IP(src=head.src, dst=head.dst, proto=head.proto) / Raw(payload)
+    return dissected(bytes(Ether(dst=GUEST_MAC) / whole))
+
+
+def assert_unreachable(answer: Packet, about: Packet, code: int, source: str = GATEWAY) -> None:
+    """The answer is this ICMP error, and its quote tells the guest's kernel which packet it means."""
+    assert (answer[IP].src, answer[IP].dst) == (source, about[IP].src)
+    assert (answer[ICMP].type, answer[ICMP].code) == (3, code)
+    quote, packet = bytes(answer[ICMP].payload), bytes(about[IP])
+    assert quote[9] == packet[9]  # protocol
+    assert quote[12:26] == packet[12:26]  # addresses, ports or identifier

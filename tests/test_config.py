@@ -1,0 +1,341 @@
+"""What a user may ask for: each rule once as an example, all of them under random text."""
+
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rootlessnet.config import (
+    AttachConfig,
+    Forward,
+    HostAddress,
+    NetworkConfig,
+    RunConfig,
+    parse_cidr,
+    parse_forward,
+    parse_mtu,
+    parse_nameserver,
+    parse_tap_name,
+    parse_target,
+)
+from rootlessnet.errors import UsageError
+
+PARSERS: list[Callable[[str], object]] = [
+    parse_forward,
+    parse_cidr,
+    parse_mtu,
+    parse_nameserver,
+    parse_tap_name,
+    parse_target,
+]
+
+
+def is_that_of_one_host(address: HostAddress) -> bool:
+    """Left to `link_local`: the addresses that need a scope."""
+    if isinstance(address, IPv4Address):
+        return not address.is_multicast and address != IPv4Address("255.255.255.255")
+    return not (address.is_multicast or address.is_link_local or address.ipv4_mapped)
+
+
+ports = st.integers(1, 65535)
+link_local = st.builds(
+    lambda host, scope: IPv6Address(f"{IPv6Address(0xFE80 << 112 | host)}%{scope}"),
+    st.integers(0, 2**64 - 1),
+    st.sampled_from(["eth0", "2", "wlp0s20f3", "br-0.1"]),
+)
+host_addresses = st.ip_addresses().filter(is_that_of_one_host) | link_local
+forwards = st.builds(
+    Forward, ports, ports, st.sampled_from(["tcp", "udp"]), st.none() | host_addresses
+)
+# Text that comes close to what is accepted, so that every branch of the parsers is met.
+nearly_right = st.text(alphabet="0123456789.:[]/%tcpudabf- \n\x00\u0663é\udc80", max_size=24)
+
+
+def complaint(parse: Callable[[str], object], text: str) -> str:
+    """The message with which `parse` refuses `text`."""
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    return str(caught.value)
+
+
+@given(forwards)
+def test_a_forward_is_read_back_from_its_own_writing(forward: Forward) -> None:
+    assert parse_forward(str(forward)) == forward
+
+
+@pytest.mark.parametrize("parse", PARSERS)
+@given(text=nearly_right | st.text())
+def test_any_text_is_accepted_or_refused_in_one_printable_line(
+    parse: Callable[[str], object], text: str
+) -> None:
+    message = ""
+    try:
+        parse(text)
+    except UsageError as error:
+        message = str(error)
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize("parse", PARSERS)
+def test_a_message_stays_readable_when_the_word_is_endless(
+    parse: Callable[[str], object],
+) -> None:
+    assert len(complaint(parse, "9" * 100_000)) < 400
+
+
+class TestForward:
+    @pytest.mark.parametrize(
+        ("text", "forward"),
+        [
+            ("8080:80", Forward(8080, 80)),
+            ("8080:80/tcp", Forward(8080, 80)),
+            ("5353:53/udp", Forward(5353, 53, "udp")),
+            ("127.0.0.1:8080:80", Forward(8080, 80, "tcp", IPv4Address("127.0.0.1"))),
+            ("0.0.0.0:8080:80", Forward(8080, 80, "tcp", IPv4Address("0.0.0.0"))),
+            ("[::1]:8080:80/udp", Forward(8080, 80, "udp", IPv6Address("::1"))),
+            ("[fe80::1%eth0]:1:65535", Forward(1, 65535, "tcp", IPv6Address("fe80::1%eth0"))),
+        ],
+    )
+    def test_reads(self, text: str, forward: Forward) -> None:
+        assert parse_forward(text) == forward
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("", "write it as [HOST_IP:]HOST_PORT:GUEST_PORT[/tcp|/udp]"),
+            ("8080", "for example 8080:8080"),
+            ("8080/udp", "for example 8080:8080"),
+            ("http:80", "port 'http' in 'http:80' is not a number from 1 to 65535"),
+            ("8080:", "port '' in '8080:'"),
+            ("0:80", "port '0'"),
+            ("8080:65536", "port '65536'"),
+            ("-1:80", "port '-1'"),
+            ("+80:80", "port '+80'"),
+            (" 8080:80", "port ' 8080'"),
+            ("8080:80\n", r"port '80\n'"),
+            ("٨٠٨٠:80", "port '٨٠٨٠'"),
+            ("8000-8010:80", "port '8000-8010'"),
+            ("127.0.0.1::80", "port ''"),
+            ("8080:80/", "protocol ''"),
+            ("8080:80/sctp", "protocol 'sctp' in '8080:80/sctp' is not known: write /tcp or /udp"),
+            ("8080:80/tcp/udp", "protocol 'tcp/udp'"),
+            ("localhost:8080:80", "'localhost' in 'localhost:8080:80' is not an IP address"),
+            (":8080:80", "leave it out for every address"),
+            ("127.0.0.256:1:2", "'127.0.0.256'"),
+            ("::1:8080:80", "an IPv6 address goes in brackets"),
+            ("[::1:8080:80", "is not closed"),
+            ("[::1]8080:80", "write it as"),
+            ("[::1]:8080", "write it as"),
+            (
+                "[127.0.0.1]:1:2",
+                "127.0.0.1 in '[127.0.0.1]:1:2' is IPv4: write it without brackets",
+            ),
+            ("[]:1:2", "'' in '[]:1:2' is not an IPv6 address"),
+            ("[fe80::1%a b]:1:2", "is not an IPv6 address"),
+            ("[fe80::1]:1:2", "fe80::1 is link-local: add its interface, like fe80::1%eth0"),
+            ("[::1%lo]:1:2", "::1%lo is not link-local: write it without interface, as ::1"),
+            ("[::ffff:10.0.0.1]:1:2", "write it as 10.0.0.1"),
+            ("224.0.0.1:1:2", "224.0.0.1 is a multicast or broadcast address"),
+            ("255.255.255.255:1:2", "multicast or broadcast"),
+            ("[ff02::1%eth0]:1:2", "multicast or broadcast"),
+        ],
+    )
+    def test_says_what_is_wrong_with(self, text: str, said: str) -> None:
+        assert said in complaint(parse_forward, text)
+
+    @pytest.mark.parametrize(("host_port", "guest_port"), [(0, 80), (80, 65536), (-1, 80)])
+    def test_made_from_numbers_obeys_the_same_range(self, host_port: int, guest_port: int) -> None:
+        with pytest.raises(UsageError, match="from 1 to 65535"):
+            Forward(host_port, guest_port)
+
+    def test_made_with_another_protocol_is_refused(self) -> None:
+        with pytest.raises(UsageError, match="protocol 'sctp' is not known: take tcp or udp"):
+            Forward(80, 80, "sctp")  # type: ignore[arg-type]  # as a caller without types may
+
+    @pytest.mark.parametrize(
+        ("one", "other", "expected"),
+        [
+            ("8080:80", "8080:80", True),
+            ("8080:80", "8080:81", True),
+            ("8080:80", "8081:80", False),
+            ("8080:80", "8080:80/udp", False),
+            ("8080:80", "127.0.0.1:8080:80", True),
+            ("8080:80", "[::1]:8080:80", True),
+            ("127.0.0.1:8080:80", "127.0.0.2:8080:80", False),
+            ("127.0.0.1:8080:80", "0.0.0.0:8080:80", True),
+            ("[::1]:8080:80", "[::]:8080:80", True),
+            ("[::]:8080:80", "0.0.0.0:8080:80", False),
+            ("[fe80::1%eth0]:1:2", "[fe80::1%eth1]:1:2", False),
+        ],
+    )
+    def test_overlaps_when_both_need_one_port(self, one: str, other: str, expected: bool) -> None:
+        assert parse_forward(one).overlaps(parse_forward(other)) is expected
+        assert parse_forward(other).overlaps(parse_forward(one)) is expected
+
+
+class TestCidr:
+    @pytest.mark.parametrize(
+        "text", ["10.0.2.0/24", "192.168.1.128/25", "32.0.0.0/3", "169.254.0.0/16"]
+    )
+    def test_reads(self, text: str) -> None:
+        assert parse_cidr(text) == IPv4Network(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "10.0.2.0",
+            "10.0.2.0/",
+            "10.0.2.0/0",
+            "10.0.2.0/26",
+            "10.0.2.0/ 24",
+            "10.0.2.0/٢٤",
+            "10.0.2.0/255.255.255.0",
+            "10.0.2/24",
+            "fd00::/24",
+            "/24",
+        ],
+    )
+    def test_refuses_what_is_no_network_of_1_to_25_bits(self, text: str) -> None:
+        assert complaint(parse_cidr, text).startswith(f"invalid CIDR {text!r}")
+
+    def test_names_the_network_of_a_host_address(self) -> None:
+        assert complaint(parse_cidr, "10.0.2.7/24") == (
+            "CIDR needs to be a network address like 10.0.2.0/24, not like 10.0.2.7/24"
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "special"),
+        [
+            ("127.0.0.0/8", "127.0.0.0/8"),
+            ("127.5.0.0/16", "127.0.0.0/8"),
+            ("64.0.0.0/2", "127.0.0.0/8"),
+            ("0.0.0.0/1", "0.0.0.0/8"),
+            ("0.1.0.0/16", "0.0.0.0/8"),
+            ("224.0.0.0/24", "224.0.0.0/3"),
+            ("128.0.0.0/1", "224.0.0.0/3"),
+            ("255.255.255.128/25", "224.0.0.0/3"),
+        ],
+    )
+    def test_refuses_a_network_that_overlaps_a_special_one(self, text: str, special: str) -> None:
+        assert f"it overlaps {special}" in complaint(parse_cidr, text)
+
+
+class TestMtu:
+    @pytest.mark.parametrize("mtu", [576, 1500, 65520, 65521])
+    def test_reads(self, mtu: int) -> None:
+        assert parse_mtu(str(mtu)) == mtu
+
+    @pytest.mark.parametrize("text", ["575", "65522", "0", "4294968796"])
+    def test_refuses_what_is_out_of_range(self, text: str) -> None:
+        assert (
+            complaint(parse_mtu, text) == f"MTU {text} is out of range: take 576 to 65521 (bytes)"
+        )
+
+    @pytest.mark.parametrize("text", ["", "1500 ", "1_500", "-1500", "0x5dc", "jumbo", "१५००"])
+    def test_refuses_what_is_no_number(self, text: str) -> None:
+        assert complaint(parse_mtu, text).startswith(f"MTU {text!r} is not a number")
+
+
+class TestTapName:
+    @pytest.mark.parametrize("text", ["tap0", "a", "exactly15bytes_", "br-0.1", "x[y]"])
+    def test_reads(self, text: str) -> None:
+        assert parse_tap_name(text) == text
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("", "16_bytes_is_long"),
+            *(".", "..", "lo", "all", "default"),
+            *("a/b", "a:b", "a%d", "a b", "a\tb", "a\0b", "tàp"),
+        ],
+    )
+    def test_refuses_what_the_kernel_refuses(self, text: str) -> None:
+        assert "is not possible" in complaint(parse_tap_name, text)
+
+
+class TestNameserver:
+    @pytest.mark.parametrize("text", ["127.0.0.53", "192.0.2.53", "::1", "fe80::1%eth0"])
+    def test_reads(self, text: str) -> None:
+        assert str(parse_nameserver(text)) == text
+
+    @pytest.mark.parametrize("text", ["", "dns.example", "[::1]", "192.0.2.53:53", "192.0.2.53 "])
+    def test_refuses_what_is_no_address(self, text: str) -> None:
+        assert complaint(parse_nameserver, text).startswith(f"nameserver {text!r} is not an IP")
+
+    @pytest.mark.parametrize("text", ["0.0.0.0", "::", "224.0.0.251", "ff02::fb%eth0", "fe80::1"])
+    def test_refuses_an_address_nobody_answers_at(self, text: str) -> None:
+        assert text in complaint(parse_nameserver, text)
+
+
+class TestTarget:
+    @pytest.mark.parametrize(
+        ("text", "target"),
+        [
+            ("1", 1),
+            ("2147483647", 2147483647),
+            ("/proc/1/ns/net", "/proc/1/ns/net"),
+            ("./123", "./123"),
+            ("12a", "12a"),
+            ("-5", "-5"),
+            ("١٢", "١٢"),
+        ],
+    )
+    def test_digits_are_a_process_and_all_else_a_path(self, text: str, target: int | str) -> None:
+        assert parse_target(text) == target
+
+    @pytest.mark.parametrize("text", ["0", "2147483648", "99999999999999999999"])
+    def test_refuses_a_number_that_no_process_has(self, text: str) -> None:
+        assert f"written ./{text}" in complaint(parse_target, text)
+
+    def test_refuses_an_empty_word(self) -> None:
+        assert "empty" in complaint(parse_target, "")
+
+
+class TestConfigs:
+    def test_the_address_plan_is_that_of_slirp4netns(self) -> None:
+        network = NetworkConfig()
+        assert [str(a) for a in (network.gateway, network.dns_address, network.guest)] == [
+            "10.0.2.2",
+            "10.0.2.3",
+            "10.0.2.100",
+        ]
+
+    def test_the_longest_prefix_has_room_for_the_guest(self) -> None:
+        network = NetworkConfig(cidr=IPv4Network("192.0.2.128/25"))
+        assert network.guest == IPv4Address("192.0.2.228")
+        assert network.guest in network.cidr
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: NetworkConfig(cidr=IPv4Network("10.0.0.0/26")),
+            lambda: NetworkConfig(cidr=IPv4Network("127.0.0.0/8")),
+            lambda: NetworkConfig(mtu=68),
+            lambda: NetworkConfig(tap_name="lo"),
+            lambda: NetworkConfig(dns=(IPv4Address("0.0.0.0"),)),
+            lambda: RunConfig(command=()),
+        ],
+    )
+    def test_the_python_api_meets_the_rules_of_the_command_line(
+        self, make: Callable[[], object]
+    ) -> None:
+        with pytest.raises(UsageError):
+            make()
+
+    def test_a_port_published_twice_is_refused_with_both_names(self) -> None:
+        with pytest.raises(UsageError) as caught:
+            NetworkConfig(forwards=(Forward(1, 2), Forward(3, 4), Forward(3, 5, "tcp")))
+        assert str(caught.value) == (
+            "port 3/tcp of the host is published twice, by 3:4/tcp and 3:5/tcp: keep one of them"
+        )
+
+    def test_one_port_for_both_protocols_and_for_two_addresses_is_fine(self) -> None:
+        words = ["53:53/tcp", "53:53/udp", "127.0.0.1:80:80", "127.0.0.2:80:81"]
+        forwards = tuple(parse_forward(word) for word in words)
+        assert NetworkConfig(forwards=forwards).forwards == forwards
+
+    def test_a_namespace_may_be_named_without_anything_else(self) -> None:
+        assert AttachConfig(1).network == NetworkConfig()

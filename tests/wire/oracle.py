@@ -1,0 +1,61 @@
+"""The second opinion on every byte: scapy, and the virtio-net header as the kernel reads it.
+
+Read: scapy's documentation of Packet; linux/virtio_net.h and skb_checksum_help() for `kernel_view`.
+"""
+
+from struct import unpack_from
+
+from hypothesis import settings, strategies
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
+from scapy.utils import checksum
+
+VNET_SIZE = 10
+NO_OFFLOAD = bytes(VNET_SIZE)
+GATEWAY_MAC = "52:55:0a:00:02:02"
+GUEST_MAC = "02:00:00:00:00:64"
+
+patient = settings(deadline=None)  # a machine with other work to do is no failure
+
+u8, u16, u32 = (strategies.integers(0, 2**bits - 1) for bits in (8, 16, 32))
+addresses = strategies.binary(min_size=4, max_size=4).map(lambda octets: ".".join(map(str, octets)))
+
+
+def from_guest(packet: Packet, vnet: bytes = NO_OFFLOAD) -> memoryview:
+    """The frame in which the guest's kernel hands over `packet`."""
+    return memoryview(vnet + bytes(Ether(src=GUEST_MAC, dst=GATEWAY_MAC) / packet))
+
+
+def dissected(frame: bytes) -> Packet:
+    """A plain frame, once scapy agrees with every length and every checksum in it.
+
+    It is built again with those fields left to scapy, and must come out the same. What travels in
+    fragments is judged by its IPv4 header; put it together to judge the rest.
+    """
+    packet = Ether(frame)
+    again = packet.copy()
+    if IP in again:
+        del again[IP].len, again[IP].chksum
+        is_fragment = again[IP].flags.MF or again[IP].frag
+        transport = again[IP].payload
+        if isinstance(transport, TCP | UDP | ICMP) and not is_fragment:
+            del transport.chksum
+            if isinstance(transport, UDP):
+                assert packet[UDP].chksum, "the datagram has no checksum"
+                del transport.len
+    assert bytes(again) == frame
+    return packet
+
+
+def kernel_view(header: bytes, payload: bytes) -> Packet:
+    """The frame as one packet, its partial checksum completed as a kernel does it."""
+    flags, gso_type, _, gso_size, start, offset = unpack_from("<BBHHHH", header)
+    frame = bytearray(header[VNET_SIZE:] + payload)
+    assert flags in (0, 1)
+    assert bool(gso_type) == bool(gso_size)
+    assert flags or not gso_type, "segmentation without a checksum to complete is dropped"
+    if flags:
+        total = checksum(bytes(frame[start:]))  # the field holds the pseudo-header's sum
+        frame[start + offset : start + offset + 2] = (total or 0xFFFF).to_bytes(2, "big")
+    return dissected(bytes(frame))
