@@ -11,7 +11,7 @@ from contextlib import suppress
 from struct import Struct
 
 from rootlessnet.host.reactor import LEVEL, Reactor
-from rootlessnet.stack.host import Payload, Receiver, SocketAddress
+from rootlessnet.stack.host import UNSPECIFIED, Payload, Receiver, SocketAddress
 
 _READS = 64  # datagrams read before others get their turn
 _LARGEST = 65535
@@ -69,8 +69,10 @@ class DatagramSocket:
                 return
             except OSError as error:
                 self._read_errors()
-                if error.errno == errno.EMSGSIZE:
-                    return
+                failure = error.errno or errno.EIO
+                if failure == errno.EMSGSIZE:
+                    return  # it was among the errors
+        self._receiver.refused(payload, remote, failure)
 
     def _send_segments(self, payload: Payload, remote: SocketAddress, segment: int) -> None:
         ancillary = [(_SOL_UDP, _UDP_SEGMENT, _SEGMENT.pack(segment))]
@@ -120,7 +122,7 @@ class DatagramSocket:
 
     def _pass_error(self, payload: bytes, remote: SocketAddress, data: bytes) -> None:
         number, origin, kind, code, info, _ = _EXTENDED_ERROR.unpack_from(data)
-        offender = "0.0.0.0"  # the stack says it itself
+        offender = UNSPECIFIED
         if origin == _ORIGIN_ICMP:
             (address,) = _OFFENDER.unpack_from(data, _EXTENDED_ERROR.size)
             offender = socket.inet_ntoa(address)

@@ -10,8 +10,10 @@ conntrack ends them: after 30 s, or 120 s once both sides have spoken. Read: RFC
 from abc import ABC, abstractmethod
 from math import inf
 
-from rootlessnet.stack.host import HostDatagram, Payload, SocketAddress
+from rootlessnet.stack.host import UNSPECIFIED, HostDatagram, Payload, SocketAddress
+from rootlessnet.stack.network import UNREACHABLE_CODES
 from rootlessnet.tcp.timers import Timed, Timers
+from rootlessnet.wire import icmp
 
 ONE_WAY_TIMEOUT = 30.0  # seconds
 TWO_WAY_TIMEOUT = 120.0
@@ -75,6 +77,11 @@ class Endpoint:
         flow = self.flows.get(remote)
         if flow is not None:
             flow.fail(payload, kind, code, offender, mtu)
+
+    def refused(self, payload: Payload, remote: SocketAddress, error: int) -> None:
+        code = UNREACHABLE_CODES.get(error)
+        if code is not None:
+            self.failed(bytes(payload), remote, icmp.DESTINATION_UNREACHABLE, code, UNSPECIFIED, 0)
 
     def abandoned(self) -> None:
         """The last flow has ended."""

@@ -5,6 +5,8 @@ another condemns its datagram, as RFC 5722 has it for IPv6: no honest kernel sen
 791 3.2, RFC 815.
 """
 
+from bisect import bisect
+
 from rootlessnet.wire import MalformedError, ipv4
 from rootlessnet.wire.ip import Packet
 
@@ -14,10 +16,11 @@ _MAX_FRAGMENTS = 1024  # of one datagram; 65,535 bytes at the smallest MTU need 
 
 
 class _Datagram:
-    __slots__ = ("fragments", "head", "received", "size", "since")
+    __slots__ = ("fragments", "head", "offsets", "received", "since", "size")
 
     def __init__(self, now: float) -> None:
         self.fragments: dict[int, bytes] = {}  # by offset
+        self.offsets: list[int] = []  # ascending
         self.head = b""  # the first fragment's frame up to its payload
         self.size = -1  # known once the last fragment came
         self.received = 0
@@ -46,7 +49,7 @@ class Fragments:
         except MalformedError:
             del self._datagrams[key]
             raise
-        if datagram.received != datagram.size or not datagram.head:
+        if datagram.received != datagram.size:
             return None
         del self._datagrams[key]
         return self._assemble(datagram, packet)
@@ -62,25 +65,28 @@ class Fragments:
             or (packet.more_fragments and len(data) % 8)
         ):
             raise MalformedError("fragment of an impossible size")
-        if not packet.more_fragments:
-            if datagram.size not in (-1, end):
-                raise MalformedError("two last fragments")
-            datagram.size = end
-        if offset in datagram.fragments or len(datagram.fragments) >= _MAX_FRAGMENTS:
+        if len(datagram.fragments) >= _MAX_FRAGMENTS:
+            raise MalformedError("too many fragments")
+        offsets = datagram.offsets
+        at = bisect(offsets, offset)
+        if (at and offsets[at - 1] + len(datagram.fragments[offsets[at - 1]]) > offset) or (
+            at < len(offsets) and offsets[at] < end
+        ):
             raise MalformedError("fragments overlap")
+        if not packet.more_fragments:
+            if datagram.size >= 0 or at < len(offsets):
+                raise MalformedError("fragment behind the last")
+            datagram.size = end
+        elif 0 <= datagram.size < end:
+            raise MalformedError("fragment behind the last")
         if offset == 0:
             datagram.head = bytes(frame[: packet.header_start])
+        offsets.insert(at, offset)
         datagram.fragments[offset] = data
         datagram.received += len(data)
-        if 0 <= datagram.size < datagram.received:
-            raise MalformedError("fragments overlap")
 
     def _assemble(self, datagram: _Datagram, packet: Packet) -> memoryview:
-        payload = bytearray()
-        for offset in sorted(datagram.fragments):
-            if offset != len(payload):
-                raise MalformedError("fragments overlap")
-            payload += datagram.fragments[offset]
+        payload = b"".join([datagram.fragments[offset] for offset in datagram.offsets])
         header = ipv4.build(packet.addresses, packet.protocol, len(payload), packet.hop_limit)
         return memoryview(datagram.head + header + payload)
 

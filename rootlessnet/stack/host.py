@@ -11,6 +11,7 @@ from rootlessnet.tcp.interface import User
 
 SocketAddress = tuple[str, int]  # an IP address as text, and a port
 Payload = bytes | bytearray | memoryview
+UNSPECIFIED = "0.0.0.0"  # as an offender: this host itself
 
 
 class Device(Protocol):
@@ -48,6 +49,9 @@ class Receiver(Protocol):
         self, payload: bytes, remote: SocketAddress, kind: int, code: int, offender: str, mtu: int
     ) -> None:
         """An ICMP error came from `offender` about a datagram that was sent to `remote`."""
+
+    def refused(self, payload: Payload, remote: SocketAddress, error: int) -> None:
+        """The host's kernel did not send this datagram, for this errno."""
 
 
 class HostDatagram(Protocol):

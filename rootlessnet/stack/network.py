@@ -5,10 +5,19 @@ spelled, unless the user opened it; then the gateway's address leads there. Read
 addresses).
 """
 
+import errno
 from ipaddress import IPv4Address, IPv4Network
 
 from rootlessnet.wire import ethernet, icmp
 from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT
+
+# What the guest is told when the host's kernel refuses to send or connect, by errno.
+UNREACHABLE_CODES = {
+    errno.ENETUNREACH: icmp.NET_UNREACHABLE,
+    errno.EHOSTUNREACH: icmp.HOST_UNREACHABLE,
+    errno.EACCES: icmp.ADMIN_PROHIBITED,
+    errno.EPERM: icmp.ADMIN_PROHIBITED,
+}
 
 _LOOPBACK = "127.0.0.1"
 

@@ -13,7 +13,7 @@ from itertools import chain
 
 from rootlessnet.stack.frames import Frames, TcpHeader
 from rootlessnet.stack.host import Host, SocketAddress
-from rootlessnet.stack.network import Unreachable
+from rootlessnet.stack.network import UNREACHABLE_CODES, Unreachable
 from rootlessnet.tcp.connection import Connection
 from rootlessnet.tcp.engine import Engine
 from rootlessnet.tcp.interface import User
@@ -26,12 +26,6 @@ _HEADERS = ipv4.SIZE + tcp.SIZE
 _DNS_PORT = 53
 _EPHEMERAL = range(49152, 65536)  # RFC 6335
 
-# What the guest is told of a connect that failed, by errno. Anything else is HOST_UNREACHABLE.
-_ICMP_CODES = {
-    errno.ENETUNREACH: icmp.NET_UNREACHABLE,
-    errno.EACCES: icmp.ADMIN_PROHIBITED,
-    errno.EPERM: icmp.ADMIN_PROHIBITED,
-}
 _RESET = (errno.ECONNREFUSED, errno.ECONNRESET)
 # A native connect would still wait: the guest sends its SYN again, and a new connect may succeed.
 _SILENT = (errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
@@ -62,7 +56,7 @@ class TcpFlow:
             return
         self.connection.forget()
         if error not in _SILENT:
-            code = _ICMP_CODES.get(error, icmp.HOST_UNREACHABLE)
+            code = UNREACHABLE_CODES.get(error, icmp.HOST_UNREACHABLE)
             self._flows.send_unreachable(self._key, self.connection.irs, code)
 
 

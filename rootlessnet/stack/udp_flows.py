@@ -4,12 +4,10 @@ A packet of the guest belongs to a flow, by its addresses and ports, whoever spo
 look-up serves both directions of both kinds.
 """
 
-import errno
-
 from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
 from rootlessnet.stack.frames import Frames, UdpHeader
 from rootlessnet.stack.host import Host, SocketAddress
-from rootlessnet.stack.network import Unreachable
+from rootlessnet.stack.network import UNREACHABLE_CODES, Unreachable
 from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire import icmp, ip, ipv4, udp, vnet
 from rootlessnet.wire.ip import Packet
@@ -150,10 +148,8 @@ class UdpFlows:
             try:
                 endpoint.socket = self._host.open_udp(endpoint)
             except OSError as error:
-                denied = error.errno in (errno.EACCES, errno.EPERM)
-                raise Unreachable(
-                    icmp.ADMIN_PROHIBITED if denied else icmp.HOST_UNREACHABLE
-                ) from None
+                code = UNREACHABLE_CODES.get(error.errno or 0, icmp.HOST_UNREACHABLE)
+                raise Unreachable(code) from None
             self._endpoints[endpoint_key] = endpoint
         flow = UdpFlow(self._frames, key, endpoint, remote, now)
         self._flows.add(flow, now)

@@ -131,7 +131,7 @@ class Connection(Sender):
         promised = (self._rcv_adv - self.rcv_nxt) & MASK
         grown = self._rcv_limit - len(self._receive_buffer) - promised
         if grown >= self._rcv_limit // 4 or (promised < self._mss <= grown):
-            self._emit(self.snd_nxt, ACK, b"")
+            self._emit_acknowledgement()
 
     def _finish_receiving(self) -> None:
         if not self._receive_finished:

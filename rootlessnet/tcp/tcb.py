@@ -116,7 +116,16 @@ class Tcb(Timed):
         """Send the acknowledgement that is owed, if it still is."""
         self._in_delayed = False
         if self._owed is not Owed.NOTHING:
-            self._emit(self.snd_nxt, ACK, b"")
+            self._emit_acknowledgement()
+
+    def _emit_acknowledgement(self) -> None:
+        """An empty segment, numbered as far on as the guest's window takes.
+
+        SND.NXT will not do when it has fallen back: the guest would find an old number, drop what
+        the segment acknowledges and answer the same, and two such sides answer each other for ever.
+        """
+        ahead = min((self.snd_max - self.snd_una) & MASK, self.snd_wnd)
+        self._emit((self.snd_una + ahead) & MASK, ACK, b"")
 
     def _owe_acknowledgement(self, owed: Owed) -> None:
         if owed is Owed.AT_END_OF_BATCH:

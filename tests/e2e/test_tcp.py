@@ -8,8 +8,8 @@ import json
 import random
 import subprocess
 import sys
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -121,7 +121,7 @@ def digest(large: Path) -> str:
 
 
 def transfer(url: str, file: Path) -> tuple[str, ...]:
-    """A command that says the digest of what it downloads, then what the server says of an upload."""
+    """A command that says the digest of what it downloads, then what a server says of an upload."""
     script = """
         set -eu
         "$@" "$0" | sha256sum | cut -d' ' -f1

@@ -1,4 +1,4 @@
-"""Echo through the host: a ping socket for each identifier, which is the guest's again on return."""
+"""Echo through the host: a ping socket an identifier, which is the guest's again on return."""
 
 import errno
 
@@ -110,6 +110,13 @@ def test_an_error_of_the_host_itself_comes_from_the_gateway() -> None:
     assert (answer[IP].src, answer[ICMP].code, answer[ICMP].nexthopmtu) == (GATEWAY, 4, 1400)
 
 
+def test_the_host_s_kernel_refuses_to_send() -> None:
+    world, packet = World(), echo(b"probe")
+    ping = pinging(world, packet)
+    ping.receiver.refused(bytes(packet[ICMP]), (REMOTE, 0), errno.ENETUNREACH)
+    assert_unreachable(world.heard_one(), packet, code=0)
+
+
 @pytest.mark.parametrize(("payload", "remote"), [(b"", (REMOTE, 0)), (bytes(ICMP()), (OTHER, 0))])
 def test_errors_that_cannot_be_told(payload: bytes, remote: tuple[str, int]) -> None:
     world = World()
@@ -130,7 +137,7 @@ def test_flows_end_and_a_new_one_begins() -> None:
     world = World()
     ping = pinging(world, echo())
     world.pass_time(29)
-    assert not ping.closed
+    assert not world.host.echo[0].closed
     world.pass_time(6)
     assert ping.closed
     assert len(world.gateway.echo) == 0

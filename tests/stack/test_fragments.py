@@ -1,14 +1,14 @@
-"""Fragments made and put together, whatever their order; never more of them than the bounds allow."""
+"""Fragments made and put together, whatever their order; never more than the bounds allow."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet, Raw
 
 from rootlessnet.stack import fragments as bounds
 from tests.stack.world import DNS, GATEWAY, REMOTE, World, echo, reassembled, tcp, udp
-from tests.wire.oracle import patient
+from tests.wire.oracle import fragment, patient
 
 LARGEST = 65507  # bytes of a UDP datagram over IPv4
 
@@ -17,10 +17,9 @@ def some_bytes(length: int) -> bytes:
     return (bytes(range(251)) * (length // 251 + 1))[:length]
 
 
-def pieces(packet: Packet, identification: int = 1, size: int = 1480) -> list[IP]:
+def pieces(packet: Packet, identification: int = 1, size: int = 1480) -> list[Packet]:
     packet[IP].id = identification
-    cut: list[IP] = fragment(IP(bytes(packet)), size)
-    return cut
+    return fragment(IP(bytes(packet)), size)
 
 
 def arrived(world: World) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Published UDP ports: clients speak first, the guest sees who they are, flows end by themselves."""
+"""Published UDP ports: clients speak first, the guest sees who they are, flows end alone."""
 
 import pytest
 from scapy.layers.inet import IP, UDP

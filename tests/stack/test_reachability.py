@@ -36,7 +36,11 @@ def reached(world: World) -> list[SocketAddress]:
 
 
 def packets(destination: str) -> dict[str, Packet]:
-    return {"tcp": tcp("S", dst=destination), "udp": udp(dst=destination), "echo": echo(dst=destination)}
+    return {
+        "tcp": tcp("S", dst=destination),
+        "udp": udp(dst=destination),
+        "echo": echo(dst=destination),
+    }
 
 
 PROTOCOLS = list(packets(GATEWAY))

@@ -45,7 +45,11 @@ def test_one_socket_for_each_port_of_the_guest() -> None:
     world.send(udp(b"4", sport=4001))
     world.send(udp(b"5", src="10.0.2.50"))
     first, second, third = world.host.udp
-    assert first.sent == [(b"1", (REMOTE, 7000), 0), (b"2", (REMOTE, 7001), 0), (b"3", (OTHER, 7000), 0)]
+    assert first.sent == [
+        (b"1", (REMOTE, 7000), 0),
+        (b"2", (REMOTE, 7001), 0),
+        (b"3", (OTHER, 7000), 0),
+    ]
     assert second.sent == [(b"4", (REMOTE, 7000), 0)]
     assert third.sent == [(b"5", (REMOTE, 7000), 0)]
     assert len(world.gateway.udp) == 5
@@ -147,6 +151,29 @@ def test_an_error_on_the_way() -> None:
     assert world.heard() == []
 
 
+REFUSALS = [
+    (errno.ENETUNREACH, 0),
+    (errno.EHOSTUNREACH, 1),
+    (errno.EACCES, 13),
+    (errno.EPERM, 13),
+]
+
+
+@pytest.mark.parametrize(("failure", "code"), REFUSALS)
+def test_the_host_s_kernel_refuses_to_send(failure: int, code: int) -> None:
+    world, packet = World(), udp(b"probe")
+    world.send(packet)
+    world.host.udp[0].receiver.refused(b"probe", (REMOTE, 7000), failure)
+    assert_unreachable(world.heard_one(), packet, code)
+
+
+def test_a_datagram_that_is_lost_on_the_host_is_just_lost() -> None:
+    world = World()
+    world.send(udp())
+    world.host.udp[0].receiver.refused(b"payload", (REMOTE, 7000), errno.ENOBUFS)
+    assert world.heard() == []
+
+
 @pytest.mark.parametrize(
     ("failure", "code"), [(errno.EMFILE, 1), (errno.EACCES, 13), (errno.EPERM, 13)]
 )
@@ -171,7 +198,7 @@ def test_a_flow_without_an_answer_ends_after_30_seconds() -> None:
     world.pass_time(20)
     world.send(udp())  # begins anew
     world.pass_time(29)
-    assert not socket.closed
+    assert not world.host.udp[0].closed
     world.pass_time(1 + SWEEP)
     assert socket.closed
     assert len(world.gateway.udp) == 0

@@ -28,7 +28,9 @@ def network(*, mtu: int = MTU, host_loopback: bool = False) -> Network:
     """The address plan of slirp4netns."""
     return Network(
         IPv4Network("10.0.2.0/24"),
-        *map(IPv4Address, (GATEWAY, DNS, GUEST)),
+        IPv4Address(GATEWAY),
+        IPv4Address(DNS),
+        IPv4Address(GUEST),
         mtu,
         mac2str(GUEST_MAC),
         host_loopback,
@@ -194,7 +196,9 @@ def udp(
     return IP(src=src, dst=dst) / UDP(sport=sport, dport=dport) / Raw(payload)
 
 
-def echo(data: bytes = b"data", dst: str = REMOTE, identifier: int = 77, sequence: int = 1) -> Packet:
+def echo(
+    data: bytes = b"data", dst: str = REMOTE, identifier: int = 77, sequence: int = 1
+) -> Packet:
     """An echo request of the guest's."""
     return IP(src=GUEST, dst=dst) / ICMP(type=8, id=identifier, seq=sequence) / Raw(data)
 
@@ -232,7 +236,7 @@ def reassembled(fragments: Sequence[Packet]) -> Packet:
 
 
 def assert_unreachable(answer: Packet, about: Packet, code: int, source: str = GATEWAY) -> None:
-    """The answer is this ICMP error, and its quote tells the guest's kernel which packet it means."""
+    """The answer is this ICMP error, and its quote tells the guest's kernel the packet it means."""
     assert (answer[IP].src, answer[IP].dst) == (source, about[IP].src)
     assert (answer[ICMP].type, answer[ICMP].code) == (3, code)
     quote, packet = bytes(answer[ICMP].payload), bytes(about[IP])

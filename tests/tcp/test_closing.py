@@ -67,6 +67,39 @@ def test_the_host_answers_a_fin_with_its_own_at_once() -> None:
     )
 
 
+def test_an_acknowledgement_is_numbered_behind_everything_that_was_sent() -> None:
+    """Numbered by a SND.NXT that has fallen back, it would be answered instead of heard."""
+    play(
+        """
+        1.000  ! send 1
+               < PSH+ACK 1+1 ack 1
+               ! close
+               < FIN+ACK 2 ack 1
+        1.001  > FIN+ACK 1 ack 1
+               * finish
+        1.002  < ACK 3 ack 2
+        1.200  < PSH+ACK 1+1 ack 2
+        1.201  > FIN+ACK 1 ack 1
+               < ACK 3 ack 2
+        1.202  > ACK 2 ack 3
+               = state TIME_WAIT
+        """
+    )
+
+
+def test_an_acknowledgement_stays_within_the_window() -> None:
+    play(
+        """
+        1.000  ! send 500
+               < PSH+ACK 1+500 ack 1
+        1.001  > ACK 1 ack 1 win 128
+               > ACK+PSH 1+2000 ack 1 win 128
+               * data 1+2000
+               < ACK 129 ack 2001
+        """
+    )
+
+
 def test_both_close_at_once() -> None:
     play(
         """

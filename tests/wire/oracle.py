@@ -3,9 +3,11 @@
 Read: scapy's documentation of Packet; linux/virtio_net.h and skb_checksum_help() for `kernel_view`.
 """
 
+from collections.abc import Callable
 from struct import unpack_from
 
 from hypothesis import settings, strategies
+from scapy.layers import inet
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
@@ -20,6 +22,12 @@ patient = settings(deadline=None)  # a machine with other work to do is no failu
 
 u8, u16, u32 = (strategies.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 addresses = strategies.binary(min_size=4, max_size=4).map(lambda octets: ".".join(map(str, octets)))
+
+
+def fragment(packet: Packet, size: int) -> list[Packet]:
+    """The fragments of `packet`, of at most `size` bytes behind the IP header each."""
+    make: Callable[[Packet, int], list[Packet]] = inet.fragment  # which has no types
+    return make(packet, size)
 
 
 def from_guest(packet: Packet, vnet: bytes = NO_OFFLOAD) -> memoryview:

@@ -1,7 +1,8 @@
 """A nameserver over UDP and TCP on port 53: `nameserver.py ADDRESS BEHAVIOUR`.
 
 BEHAVIOUR is `answer` (every name has the address 192.0.2.77, and a text of 3,000 bytes, which over
-UDP is truncated), `refuse` or `silent` (as a machine that is down: not even a TCP connection comes about). It says `ready`, and then each question, with its protocol.
+UDP is truncated), `refuse` or `silent` (as a machine that is down: not even a TCP connection comes
+about). It says `ready`, and then each question, with its protocol.
 
 Read: RFC 1035 4.1, RFC 7766.
 """

@@ -16,7 +16,7 @@ SYN = 0x02
 
 
 def checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -35,7 +35,9 @@ def syn(source: str, destination: str, port: int) -> bytes:
     addresses = socket.inet_aton(source) + socket.inet_aton(destination)
     pseudo = addresses + struct.pack("!HH", socket.IPPROTO_TCP, len(header))
     total = checksum(pseudo + header)
-    return packet(source, destination, socket.IPPROTO_TCP, header[:16] + total.to_bytes(2, "big") + bytes(2))
+    return packet(
+        source, destination, socket.IPPROTO_TCP, header[:16] + total.to_bytes(2, "big") + bytes(2)
+    )
 
 
 def datagram(source: str, destination: str, port: int) -> bytes:

@@ -45,7 +45,7 @@ def answer_late(connection: socket.socket) -> None:
 
 
 def speak_first(connection: socket.socket) -> None:
-    """Send the data and its end, then listen to the client, and say whether it was the same data."""
+    """Send the data and its end, then listen to the client and say if it was the same data."""
     connection.sendall(DATA)
     connection.shutdown(socket.SHUT_WR)
     say("same" if read_to_end(connection) == DATA else "different")
