@@ -10,6 +10,11 @@ from collections.abc import Generator
 from contextlib import suppress
 
 import pytest
+from hypothesis import settings
+
+# Failures are not remembered in the tree, which its user may not be able to write to.
+settings.register_profile("rootlessnet", database=None)
+settings.load_profile("rootlessnet")
 
 UNDER_CI = bool(os.environ.get("CI"))
 
