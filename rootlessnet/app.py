@@ -30,6 +30,7 @@ from rootlessnet.netns.attach import attach as enter
 from rootlessnet.netns.launch import Guest, launch
 from rootlessnet.netns.tap import Tap
 from rootlessnet.stack.gateway import Gateway
+from rootlessnet.stack.host import SocketAddress
 from rootlessnet.stack.network import Network
 
 _SECRET_SIZE = 16
@@ -38,15 +39,15 @@ _KEPT = 64 << 20  # bytes
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
-def nameservers(config: NetworkConfig) -> list[str]:
+def nameservers(config: NetworkConfig) -> list[SocketAddress]:
     """The nameservers to ask: those given, else the host's. Raises RootlessnetError for none."""
-    servers = [str(address) for address in config.dns or resolv_conf.read().nameservers]
-    if not servers:
+    addresses = config.dns or resolv_conf.read().nameservers
+    if not addresses:
         raise RootlessnetError(
             f"no nameserver in {resolv_conf.PATH}: add a line 'nameserver ADDRESS' to it, "
             "or give --dns ADDRESS"
         )
-    return servers
+    return [(str(address), resolv_conf.PORT) for address in addresses]
 
 
 class Instance:
@@ -57,7 +58,7 @@ class Instance:
         loop: asyncio.AbstractEventLoop,
         tap: Tap,
         config: NetworkConfig,
-        servers: list[str],
+        servers: list[SocketAddress],
     ) -> None:
         self._loop = loop
         self._status: asyncio.Future[int] = loop.create_future()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 PATH = "/etc/resolv.conf"
+PORT = 53  # of every nameserver: the format has no word for another
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,6 @@ class Listener:
         self._gateway = gateway
         self._socket = listening
         self._guest_port = guest_port
-        listening.listen(_BACKLOG)
         self._resume()
 
     def close(self) -> None:
@@ -142,6 +141,8 @@ def _bind_one(address: str, forward: Forward) -> socket.socket:
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.bind(name)
+        if forward.protocol == "tcp":
+            one.listen(_BACKLOG)
     except OSError:
         one.close()
         raise
@@ -158,7 +159,7 @@ def _explain(forward: Forward, error: OSError) -> RootlessnetError:
                 f"port {port} is privileged: take one from 1024 on, or as root run "
                 f"sysctl net.ipv4.ip_unprivileged_port_start={port}"
             )
-        case errno.EADDRNOTAVAIL:
+        case errno.EADDRNOTAVAIL | socket.EAI_NONAME:  # the latter: its scope is no interface
             remedy = (
                 f"{forward.host_address} is not an address of this host: "
                 "take one of its own, or leave it out for all"

@@ -11,7 +11,7 @@ Read: epoll(7).
 import asyncio
 from collections.abc import Callable
 from math import inf
-from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
+from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, epoll
 from time import monotonic
 
 from rootlessnet.stack.gateway import Gateway
@@ -20,7 +20,8 @@ READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR
 WRITABLE = EPOLLOUT
 BROKEN = EPOLLHUP | EPOLLERR
 HALF_CLOSED = EPOLLRDHUP
-EDGE = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
+URGENT = EPOLLPRI
+EDGE = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET
 LEVEL = EPOLLIN
 
 _ROUND = 128  # events handled before the loop gets its turn
@@ -34,6 +35,7 @@ class Reactor:
         self.now = monotonic()
         self._epoll = epoll()
         self._callbacks: dict[int, Callable[[int], None]] = {}
+        self._added: set[int] = set()  # in this round
         self._deferred: list[Callable[[], None]] = []
         self._gateway: Gateway | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -45,9 +47,10 @@ class Reactor:
         self._gateway = gateway
 
     def add(self, descriptor: int, events: int, callback: Callable[[int], None]) -> None:
-        """Call back with the events of a descriptor; it may be called once too often."""
+        """Call back with the events of a descriptor."""
         self._callbacks[descriptor] = callback
         self._epoll.register(descriptor, events)
+        self._added.add(descriptor)
 
     def replace(self, descriptor: int, callback: Callable[[int], None]) -> None:
         """Another callback for a descriptor that was added."""
@@ -80,6 +83,7 @@ class Reactor:
         if self._timer is not None:
             self._timer.cancel()
         self._epoll.close()
+        self._gateway = None
         self._callbacks.clear()
         self._deferred.clear()
 
@@ -90,14 +94,18 @@ class Reactor:
         deferred, self._deferred = self._deferred, []
         for callback in deferred:
             callback()
-        callbacks = self._callbacks
+        callbacks, added = self._callbacks, self._added
+        added.clear()
         for descriptor, events in self._epoll.poll(0, _ROUND):
             ready = callbacks.get(descriptor)
-            if ready is not None:
+            # A descriptor that was closed and given out anew meanwhile: the event is not for it.
+            if ready is not None and descriptor not in added:
                 ready(events)
         self._settle()
 
     def _run(self, callback: Callable[[], None]) -> None:
+        if self._epoll.closed:
+            return
         self.now = monotonic()
         callback()
         self._settle()

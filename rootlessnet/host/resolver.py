@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from rootlessnet.host.reactor import LEVEL, Reactor
 from rootlessnet.stack.host import SocketAddress
 
-PORT = 53
 MAX_QUERIES = 512  # in flight; at this bound the oldest is given up
 _PATIENCE = 2.0  # seconds; two tries fit into the five that a stub resolver waits
 _LARGEST = 65535
@@ -25,11 +24,11 @@ _IS_ANSWER, _RECURSION_AVAILABLE = 0x80, 0x80
 
 
 class Resolver:
-    """Forwards queries. `servers` are addresses as text, at least one."""
+    """Forwards queries. `servers` is not empty."""
 
-    def __init__(self, reactor: Reactor, servers: Sequence[str]) -> None:
+    def __init__(self, reactor: Reactor, servers: Sequence[SocketAddress]) -> None:
         self.reactor = reactor
-        self._servers = [(address, PORT) for address in servers]
+        self._servers = list(servers)
         self._queries: dict[Query, None] = {}  # oldest first
 
     def nameservers(self) -> Sequence[SocketAddress]:

@@ -78,15 +78,16 @@ class Tap:
         readinto = self._file.readinto
         offset = self._offset
         target = buffer[offset:]
-        try:
-            for _ in range(_BATCH):
+        for _ in range(_BATCH):
+            try:
                 size = readinto(target)
-                if size is None:
-                    return
-                receive(buffer[: offset + size], now)
-        except OSError:
-            self._reactor.remove(self._fd)
-            self.vanished()
+            except OSError:
+                self._reactor.remove(self._fd)
+                self.vanished()
+                return
+            if size is None:
+                return
+            receive(buffer[: offset + size], now)
 
     def _enable_offload(self) -> bool:
         for flags in _OFFLOADS:

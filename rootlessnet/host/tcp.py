@@ -12,7 +12,15 @@ import socket
 from collections.abc import Sequence
 from struct import Struct
 
-from rootlessnet.host.reactor import BROKEN, EDGE, HALF_CLOSED, READABLE, WRITABLE, Reactor
+from rootlessnet.host.reactor import (
+    BROKEN,
+    EDGE,
+    HALF_CLOSED,
+    READABLE,
+    URGENT,
+    WRITABLE,
+    Reactor,
+)
 from rootlessnet.stack.host import OutboundFlow, SocketAddress
 from rootlessnet.tcp.connection import Connection
 
@@ -34,7 +42,7 @@ class TcpSocket:
         "_established",
         "_finished",
         "_flow",
-        "_half_closed",
+        "_more_behind",
         "_patience",
         "_reactor",
         "_socket",
@@ -50,7 +58,8 @@ class TcpSocket:
         self._targets: list[SocketAddress] = []
         self._patience: asyncio.TimerHandle | None = None
         self._connected = self._established = False
-        self._half_closed = False  # the far end has sent its FIN; it may not have been read yet
+        # The far end's FIN or urgent data lies in the socket: a short read does not empty it.
+        self._more_behind = False
         self._end_of_file = False  # it has been read
         self._finished = False  # ours has been sent
 
@@ -86,7 +95,10 @@ class TcpSocket:
                 error = failure.errno or errno.EMFILE
                 break
             self._register(opened)
-            error = opened.connect_ex(target)
+            try:
+                error = opened.connect_ex(target)
+            except socket.gaierror:  # a link-local address of an interface that is no more
+                error = errno.ENETUNREACH
             if error in (0, errno.EINPROGRESS):
                 if self._targets:
                     self._patience = self._reactor.after(_NEXT_TARGET, self._lose_patience)
@@ -113,14 +125,14 @@ class TcpSocket:
     # ── events ───────────────────────────────────────────────────────────────────────────────────
 
     def _ready(self, events: int) -> None:
-        if events & HALF_CLOSED:
-            self._half_closed = True
+        if events & (HALF_CLOSED | URGENT):
+            self._more_behind = True
         if not self._connected:
             self._check_connect(events)
             return
         now = self._reactor.now
         if events & READABLE:
-            if self._established:
+            if self._established and not self._end_of_file:
                 self._read(now)
             elif events & BROKEN:
                 self._lose()
@@ -172,7 +184,7 @@ class TcpSocket:
                 self._close_if_done()
                 return
             connection.send(data, now)
-            if len(data) < wanted and not self._half_closed:
+            if len(data) < wanted and not self._more_behind:
                 return  # the socket is empty: the next byte is a new event
         self._reactor.defer(self._read_on)
 

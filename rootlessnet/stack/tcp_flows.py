@@ -92,7 +92,9 @@ class TcpFlows:
     def open_inbound(
         self, user: User, client: SocketAddress, guest_port: int, now: float
     ) -> Connection:
-        """Open a connection from a client of a published port to the guest."""
+        """Open a connection from a client of a published port to the guest. Raises OSError."""
+        if len(self._flows) >= MAX_FLOWS:
+            raise OSError(errno.ENOBUFS, "there are too many connections")
         network = self._network
         address, port = network.client(client[0]), client[1]
         addresses = network.guest + address
@@ -125,7 +127,7 @@ class TcpFlows:
     def _arrives_unknown(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:
         if segment.flags & (SYN | ACK | RST) == SYN:
             self._open_outbound(key, packet, segment, now)
-        elif not segment.flags & RST:
+        elif not segment.flags & RST and not self._network.is_for_many(packet.destination):
             self._reset(packet, segment)
 
     def _open_outbound(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:

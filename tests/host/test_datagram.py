@@ -1,0 +1,93 @@
+"""Host datagram sockets: datagrams come and go, bursts stay bursts."""
+
+import socket
+import struct
+
+import pytest
+from scapy.layers.inet import ICMP, IP, UDP
+
+from tests.host.recorder import Opened, open_on
+from tests.host.world import FarEnd, HostReactor, HostWorld, address_of, port_of
+from tests.stack.world import GATEWAY, udp
+
+UDP_SEGMENT = 103  # linux/udp.h
+MANY = 200  # datagrams, more than are read in one go
+
+
+@pytest.mark.parametrize("payload", [b"", b"datagram", bytes(65507)], ids=len)
+def test_there_and_back(opened: Opened, peer: socket.socket, payload: bytes) -> None:
+    opened.datagrams.send(payload, address_of(peer), 0)
+    data, (host, port, *_) = peer.recvfrom(65535)
+    assert (data, (host, port)) == (payload, opened.address)
+    peer.sendto(payload, opened.address)
+    recorder = opened.recorder
+    opened.reactor.wait(lambda: recorder.datagrams, "a datagram")
+    assert recorder.datagrams == [(payload, address_of(peer), 0)]
+    assert recorder.errors == []
+    assert recorder.refusals == []
+
+
+def test_a_burst_arrives_as_one(opened: Opened, peer: socket.socket) -> None:
+    """UDP_GRO on our side; the sender has cut it by UDP_SEGMENT, the last one is shorter."""
+    burst = bytes(range(250)) * 10
+    segment = [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("=H", 1000))]
+    peer.sendmsg([burst], segment, 0, opened.address)
+    opened.reactor.wait(lambda: opened.recorder.datagrams, "a burst")
+    assert opened.recorder.datagrams == [(burst, address_of(peer), 1000)]
+
+
+@pytest.mark.parametrize(
+    ("size", "segment", "sizes"),
+    [
+        (2500, 1000, [1000, 1000, 500]),
+        (1000, 1000, [1000]),  # no burst
+        (999, 1000, [999]),
+        (MANY * 10, 10, [10] * MANY),  # more than the kernel cuts in one go
+    ],
+)
+def test_a_burst_leaves_as_datagrams(
+    opened: Opened, peer: socket.socket, size: int, segment: int, sizes: list[int]
+) -> None:
+    burst = (bytes(range(250)) * 10)[:size]
+    opened.datagrams.send(memoryview(burst), address_of(peer), segment)
+    datagrams = [peer.recv(65535) for _ in sizes]
+    assert [len(one) for one in datagrams] == sizes
+    assert b"".join(datagrams) == burst
+
+
+def test_others_get_their_turn(opened: Opened, peer: socket.socket) -> None:
+    for _ in range(MANY):
+        peer.sendto(b"datagram", opened.address)
+    received = opened.recorder.datagrams
+    turns: list[int] = []
+
+    def take_turn() -> None:
+        turns.append(len(received))
+        if len(received) < MANY:
+            opened.reactor.defer(take_turn)
+
+    take_turn()
+    opened.reactor.wait(lambda: turns[-1] == MANY, "all of them")
+    assert any(0 < already < MANY for already in turns)
+
+
+def test_the_receiver_closes_the_socket(reactor: HostReactor, far_end: FarEnd) -> None:
+    opened, peer = open_on(reactor, far_end.udp()), far_end.udp()
+    opened.recorder.closes = True
+    address = opened.address
+    for _ in range(3):
+        peer.sendto(b"datagram", address)
+    reactor.wait(lambda: opened.recorder.datagrams, "a datagram")
+    reactor.let_run()
+    assert len(opened.recorder.datagrams) == 1
+
+
+def test_the_guest_is_answered(world: HostWorld, far_end: FarEnd) -> None:
+    server = far_end.udp()
+    world.send(udp(b"question", dst=GATEWAY, dport=port_of(server)))
+    question, client = server.recvfrom(100)
+    server.sendto(question + b"!", client)
+    (answer,) = world.hear()
+    assert (answer[IP].src, answer[UDP].sport) == (GATEWAY, port_of(server))
+    assert bytes(answer[UDP].payload) == b"question!"
+    assert ICMP not in answer

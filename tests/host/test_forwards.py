@@ -1,0 +1,207 @@
+"""Published ports: what comes to them reaches the guest, as long as they stand."""
+
+import pytest
+from scapy.layers.inet import IP, TCP, UDP
+
+from rootlessnet.config import Forward, Protocol, parse_forward
+from rootlessnet.host import forwards as forwards_module
+from rootlessnet.host.forwards import Forwards
+from rootlessnet.stack import tcp_flows
+from tests.host.guest import GuestTcp
+from tests.host.world import (
+    LOOPBACK,
+    LOOPBACK_6,
+    FarEnd,
+    HostWorld,
+    descriptors,
+    is_taken,
+    reset,
+)
+from tests.stack.world import GATEWAY, udp
+
+GUEST_PORT = 5000
+PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
+
+# ── TCP ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("address", [LOOPBACK, LOOPBACK_6])
+def test_tcp(
+    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int, address: str
+) -> None:
+    forwards.open(Forward(free_port, GUEST_PORT))
+    client = far_end.connect(address, free_port)
+    guest = GuestTcp.accepting(world)
+    assert guest.remote == (GATEWAY, client.getsockname()[1])
+    assert guest.port == GUEST_PORT
+    client.sendall(b"request")
+    guest.until(lambda: guest.text == b"request", "the request")
+    guest.send(b"response")
+    assert client.recv(100) == b"response"
+    client.close()
+    guest.until(lambda: guest.finished, "the end")
+    guest.finish()
+
+
+def test_a_client_that_spoke_and_closed_before_the_guest_has_answered(
+    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int
+) -> None:
+    forwards.open(Forward(free_port, GUEST_PORT))
+    with far_end.connect(LOOPBACK, free_port) as client:
+        client.sendall(b"request")
+    guest = GuestTcp.accepting(world)
+    guest.until(lambda: guest.finished, "the end")
+    assert guest.text == b"request"
+    guest.finish()
+
+
+def test_the_guest_refuses(
+    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int
+) -> None:
+    forwards.open(Forward(free_port, GUEST_PORT))
+    client = far_end.connect(LOOPBACK, free_port)
+    GuestTcp.called(world).refuse()
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+
+
+def test_the_client_resets_before_the_guest_has_answered(
+    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int
+) -> None:
+    forwards.open(Forward(free_port, GUEST_PORT))
+    before = descriptors()
+    reset(far_end.connect(LOOPBACK, free_port))
+    world.hear()
+    world.reactor.wait(lambda: len(world.gateway.tcp) == 0, "the reset")
+    assert descriptors() == before
+
+
+def test_more_clients_than_are_accepted_in_one_go(
+    world: HostWorld,
+    forwards: Forwards,
+    far_end: FarEnd,
+    free_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(forwards_module, "_ACCEPTS", 3)
+    forwards.open(Forward(free_port, GUEST_PORT))
+    clients = [far_end.connect(LOOPBACK, free_port) for _ in range(10)]
+    called = world.hear(10)
+    assert {packet[TCP].sport for packet in called} == {
+        client.getsockname()[1] for client in clients
+    }
+    for client in clients:
+        reset(client)
+    world.reactor.wait(lambda: len(world.gateway.tcp) == 0, "the resets")
+
+
+def test_no_descriptor_is_left(
+    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int
+) -> None:
+    """The client waits until there is one."""
+    forwards.open(
+        Forward(free_port, GUEST_PORT, "tcp", parse_forward("127.0.0.1:1:1").host_address)
+    )
+    client = far_end.connect(LOOPBACK, free_port)
+    client.sendall(b"request")
+    world.reactor.starve()
+    assert world.heard() == []
+    assert world.reactor.time_is_up() == 1
+    guest = GuestTcp.accepting(world)
+    guest.until(lambda: guest.text == b"request", "the request")
+    guest.reset()
+
+
+def test_a_port_that_is_withdrawn_while_no_descriptor_is_left(
+    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int
+) -> None:
+    forward = Forward(free_port, GUEST_PORT)
+    forwards.open(forward)
+    client = far_end.connect(LOOPBACK, free_port)
+    world.reactor.starve()
+    forwards.close(forward)
+    assert world.reactor.time_is_up() == 1
+    world.reactor.let_run()
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+
+
+def test_no_room_in_the_stack(
+    world: HostWorld,
+    forwards: Forwards,
+    far_end: FarEnd,
+    free_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tcp_flows, "MAX_FLOWS", 0)
+    forwards.open(Forward(free_port, GUEST_PORT))
+    before = descriptors()
+    client = far_end.connect(LOOPBACK, free_port)
+    world.reactor.let_run()
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+    client.close()
+    assert descriptors() == before
+
+
+# ── UDP ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("address", [LOOPBACK, LOOPBACK_6])
+def test_udp(
+    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int, address: str
+) -> None:
+    forwards.open(Forward(free_port, GUEST_PORT, "udp"))
+    client = far_end.udp(address)
+    client.sendto(b"request", (address, free_port))
+    (request,) = world.hear()
+    assert (request[IP].src, request[UDP].dport) == (GATEWAY, GUEST_PORT)
+    assert bytes(request[UDP].payload) == b"request"
+    world.send(udp(b"response", dst=GATEWAY, dport=request[UDP].sport, sport=GUEST_PORT))
+    response, server = client.recvfrom(100)
+    assert (response, server[:2]) == (b"response", (address, free_port))
+
+
+# ── where, and how long ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("address", "taken"),
+    [
+        ("", [LOOPBACK, "127.0.0.2", LOOPBACK_6]),
+        ("127.0.0.1:", [LOOPBACK]),
+        ("[::1]:", [LOOPBACK_6]),
+    ],
+)
+def test_which_addresses(
+    forwards: Forwards, free_port: int, protocol: str, address: str, taken: list[str]
+) -> None:
+    forward = parse_forward(f"{address}{free_port}:{GUEST_PORT}/{protocol}")
+    candidates = [LOOPBACK, "127.0.0.2", LOOPBACK_6]
+    forwards.open(forward)
+    assert [one for one in candidates if is_taken(protocol, one, free_port)] == taken
+    forwards.close(forward)
+    assert [one for one in candidates if is_taken(protocol, one, free_port)] == []
+
+
+def test_connections_outlive_the_port(
+    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int
+) -> None:
+    forward = Forward(free_port, GUEST_PORT)
+    forwards.open(forward)
+    client = far_end.connect(LOOPBACK, free_port)
+    guest = GuestTcp.accepting(world)
+    forwards.close(forward)
+    with pytest.raises(ConnectionRefusedError):
+        far_end.connect(LOOPBACK, free_port)
+    guest.send(b"still here")
+    assert client.recv(100) == b"still here"
+    guest.reset()
+
+
+def test_all_are_withdrawn(forwards: Forwards, free_port: int) -> None:
+    for protocol in PROTOCOLS:
+        forwards.open(Forward(free_port, GUEST_PORT, protocol))
+    forwards.close_all()
+    assert not any(is_taken(protocol, LOOPBACK, free_port) for protocol in PROTOCOLS)

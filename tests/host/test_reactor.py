@@ -1,0 +1,216 @@
+"""The reactor: who is called in a round, in which order, and that its one timer serves the stack.
+
+The descriptors are those of eventfd(2), which are readable when they are not zero.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from math import inf
+
+import pytest
+from scapy.layers.inet import TCP
+
+from rootlessnet.host import reactor as reactor_module
+from rootlessnet.host.reactor import EDGE, LEVEL, Reactor
+from tests.host.guest import GuestTcp
+from tests.host.world import FarEnd, HostReactor, HostWorld, port_of
+from tests.stack.world import GATEWAY, tcp, udp
+from tests.wire.oracle import from_guest
+
+MakeEvent = Callable[[int], int]
+
+
+@pytest.fixture
+def make_event() -> Iterator[MakeEvent]:
+    """For a descriptor, readable if its number is not 0."""
+    made: list[int] = []
+
+    def make(number: int) -> int:
+        made.append(os.eventfd(number, os.EFD_NONBLOCK))
+        return made[-1]
+
+    yield make
+    for descriptor in made:
+        os.close(descriptor)
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_ready_are_called_in_their_order(reactor: HostReactor, make_event: MakeEvent) -> None:
+    called: list[int] = []
+    events = [make_event(number) for number in (1, 0, 1)]
+    for event in events:
+
+        def ready(_events: int, event: int = event) -> None:
+            called.append(event)
+            os.eventfd_read(event)
+
+        reactor.add(event, LEVEL, ready)
+    reactor.wait(lambda: called, "the ready")
+    os.eventfd_write(events[1], 1)
+    reactor.wait(lambda: len(called) == 3, "the last")
+    assert called == [events[0], events[2], events[1]]
+
+
+def test_level_and_edge(reactor: HostReactor, make_event: MakeEvent) -> None:
+    """What is not read is told again and again, or once."""
+    level, edge = make_event(1), make_event(1)
+    called: list[int] = []
+    reactor.add(level, LEVEL, lambda _: called.append(level))
+    reactor.add(edge, EDGE, lambda _: called.append(edge))
+    reactor.wait(lambda: called.count(level) >= 5, "repetitions")
+    assert called.count(edge) == 1
+
+
+def test_another_callback(reactor: HostReactor, make_event: MakeEvent) -> None:
+    event = make_event(1)
+    called: list[str] = []
+    reactor.add(event, LEVEL, lambda _: called.append("first"))
+    reactor.replace(event, lambda _: called.append("second"))
+    reactor.wait(lambda: called, "the event")
+    assert set(called) == {"second"}
+
+
+def test_who_was_removed_is_not_called(reactor: HostReactor, make_event: MakeEvent) -> None:
+    """By the one before it in the same round, neither."""
+    first, second = make_event(1), make_event(1)
+    called: list[str] = []
+
+    def ready(_events: int) -> None:
+        called.append("first")
+        reactor.remove(second)
+        reactor.remove(second)  # once more does no harm
+
+    reactor.add(first, LEVEL, ready)
+    reactor.add(second, LEVEL, lambda _: called.append("second"))
+    reactor.wait(lambda: len(called) >= 3, "some rounds")
+    assert set(called) == {"first"}
+
+
+def test_who_inherits_a_number_does_not_inherit_the_event(
+    reactor: HostReactor, make_event: MakeEvent
+) -> None:
+    """A connection is closed, and one opened that gets its descriptor, both in one round."""
+    first, second, successor = make_event(1), make_event(1), make_event(0)
+    called: list[str] = []
+
+    def ready(_events: int) -> None:
+        called.append("first")
+        os.eventfd_read(first)
+        reactor.remove(second)
+        os.dup2(successor, second)
+        reactor.add(second, LEVEL, lambda _: called.append("successor"))
+
+    reactor.add(first, LEVEL, ready)
+    reactor.add(second, LEVEL, lambda _: called.append("second"))
+    reactor.let_run()
+    assert called == ["first"]
+    os.eventfd_write(successor, 1)
+    reactor.wait(lambda: "successor" in called, "its own event")
+
+
+def test_a_round_is_bounded(
+    reactor: HostReactor, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others of the loop get their turn before all that is ready has been handled."""
+    monkeypatch.setattr(reactor_module, "_ROUND", 4)
+    turns: list[str] = []
+    for _ in range(10):
+        event = make_event(1)
+
+        def ready(_events: int, event: int = event) -> None:
+            os.eventfd_read(event)
+            if not turns:
+                reactor.loop.call_soon(turns.append, "other")
+            turns.append("ready")
+
+        reactor.add(event, LEVEL, ready)
+    reactor.wait(lambda: len(turns) == 11, "all of them")
+    assert turns.index("other") == 4
+
+
+def test_what_is_deferred_waits_for_the_next_round(
+    reactor: HostReactor, make_event: MakeEvent
+) -> None:
+    turns: list[str] = []
+    hog, other = make_event(1), make_event(1)
+
+    def go_on() -> None:
+        turns.append("hog")
+        if len(turns) < 6:
+            reactor.defer(go_on)
+
+    reactor.add(hog, EDGE, lambda _: go_on())
+    reactor.add(other, LEVEL, lambda _: turns.append("other"))
+    reactor.wait(lambda: len(turns) >= 6, "some rounds")
+    assert turns[:6] == ["hog", "other"] * 3
+
+
+# ── time ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_pause_ends_within_a_round(world: HostWorld, far_end: FarEnd) -> None:
+    """What the stack then owes is sent."""
+    reactor = world.reactor
+    guest = GuestTcp.connected(world, port_of(far_end.listen()))
+    before = reactor.now
+    again = from_guest(tcp("S", dst=GATEWAY, dport=guest.remote[1]))
+    Reactor.after(reactor, 0, lambda: world.gateway.receive(again, reactor.now))
+    assert [one[TCP].flags for one in world.hear()] == ["A"]  # a challenge, at the round's end
+    assert reactor.now > before
+    guest.reset()
+
+
+def test_a_pause_that_is_cancelled(reactor: HostReactor) -> None:
+    ended: list[str] = []
+    Reactor.after(reactor, 0, lambda: ended.append("cancelled")).cancel()
+    Reactor.after(reactor, 0, lambda: ended.append("other"))
+    reactor.wait(lambda: ended, "the end of a pause")
+    assert ended == ["other"]
+
+
+def test_the_timer_serves_the_earliest_deadline(world: HostWorld, far_end: FarEnd) -> None:
+    """That of a UDP flow is seconds ahead when a delayed acknowledgement needs the timer."""
+    world.send(udp(dst=GATEWAY, dport=port_of(far_end.udp())))
+    guest = GuestTcp.connected(world, port_of(far_end.listen()))
+    for _ in range(2):
+        guest.send(b"data")
+        assert [one[TCP].ack for one in world.hear()] == [guest.number]
+    assert len(world.gateway.udp) == 1
+    guest.reset()
+
+
+# ── the end ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_is_called_after_the_end(reactor: HostReactor, make_event: MakeEvent) -> None:
+    event = make_event(1)
+    called: list[str] = []
+    reactor.add(event, LEVEL, lambda _: called.append("event"))
+    reactor.defer(lambda: called.append("deferred"))
+    Reactor.after(reactor, 0, lambda: called.append("pause"))
+    reactor.close()
+    reactor.close()
+    assert reactor.closed
+    reactor.let_run()
+    assert called == []
+    reactor.remove(event)  # by its owner, who is late
+
+
+def test_the_end_amid_a_round(world: HostWorld, make_event: MakeEvent) -> None:
+    """The stack asks for no more time, and writes to its device no more."""
+    reactor, called = world.reactor, list[str]()
+
+    def end(_events: int) -> None:
+        world.gateway.receive(from_guest(udp(dst=GATEWAY, dport=9)), reactor.now)
+        assert world.gateway.next_deadline() < inf
+        world.gateway.next_deadline = lambda: 0.0
+        world.gateway.expire = lambda now: called.append("expired")
+        reactor.close()
+
+    reactor.add(make_event(1), LEVEL, end)
+    reactor.add(make_event(1), LEVEL, lambda _: called.append("event"))
+    reactor.let_run()
+    assert reactor.closed
+    assert called == []

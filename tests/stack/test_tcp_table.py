@@ -1,0 +1,119 @@
+"""The table of TCP flows: segments that find none in it, four-tuples that come again, its bound."""
+
+import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.packet import Packet
+
+from rootlessnet.stack import tcp_flows
+from rootlessnet.tcp.interface import TOMBSTONE
+from tests.stack.tcp_guest import ISN, established, opening, said
+from tests.stack.world import DNS, GUEST, REMOTE, World, tcp
+from tests.wire.oracle import from_guest
+
+# ── segments of no connection, RFC 9293 3.10.7.1 ─────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("stray", "answer"),
+    [
+        (tcp("A", seq=7, ack=5000), ("R", 5000, 0, b"")),
+        (tcp("PA", seq=7, ack=5000, payload=b"text"), ("R", 5000, 0, b"")),
+        (tcp("SA", seq=7, ack=5000), ("R", 5000, 0, b"")),
+        (tcp("FA", seq=7, ack=0xFFFFFFFF), ("R", 0xFFFFFFFF, 0, b"")),
+        (tcp("", seq=7, payload=b"text"), ("RA", 0, 11, b"")),
+        (tcp("F", seq=0xFFFFFFFF, payload=b"text"), ("RA", 0, 4, b"")),
+    ],
+    ids=lambda value: value[TCP].flags if isinstance(value, Packet) else "",
+)
+def test_a_stray_segment_is_reset(stray: Packet, answer: tuple[str, int, int, bytes]) -> None:
+    world = World()
+    reset = world.ask(stray)
+    assert said(reset) == answer
+    assert (reset[IP].src, reset[TCP].sport) == (REMOTE, 80)
+    assert (reset[IP].dst, reset[TCP].dport) == (GUEST, 40000)
+    assert world.host.tcp == []
+
+
+@pytest.mark.parametrize("flags", ["R", "RA", "SR", "SRA"])
+def test_a_stray_reset_is_not_answered(flags: str) -> None:
+    world = World()
+    world.send(tcp(flags, ack=5000))
+    assert (world.heard(), world.host.tcp) == ([], [])
+
+
+@pytest.mark.parametrize("destination", ["10.0.2.255", "224.0.0.1", "255.255.255.255"])
+def test_a_stray_segment_to_many_is_not_answered(destination: str) -> None:
+    """No answer may come from such an address (RFC 1122 3.2.1.3)."""
+    world = World()
+    world.send(tcp("A", ack=5000, dst=destination))
+    assert world.heard() == []
+
+
+@pytest.mark.parametrize("port", [52, 80, 853])
+def test_only_dns_at_the_dns_address(port: int) -> None:
+    world = World()
+    assert said(world.ask(tcp("S", dst=DNS, dport=port))) == ("RA", 0, ISN + 1, b"")
+    assert world.host.tcp == []
+
+
+# ── the same addresses and ports again ───────────────────────────────────────────────────────────
+
+
+def tombstone(world: World) -> int:
+    """A connection in TIME_WAIT; the number of the guest's next byte."""
+    host, number = established(world)
+    host.connection.close(world.now)
+    world.send(tcp("FA", seq=ISN + 1, ack=number + 1))
+    world.heard()
+    assert len(world.gateway.tcp) == 1
+    return ISN + 2
+
+
+def test_a_newer_syn_opens_in_place_of_a_tombstone() -> None:
+    world = World()
+    newer = tombstone(world)
+    opening(world, tcp("S", seq=newer)).connection.accept(world.now)
+    answer = world.heard_one()[TCP]
+    assert (answer.flags, answer.ack, len(world.gateway.tcp)) == ("SA", newer + 1, 1)
+    world.pass_time(TOMBSTONE + 0.1)  # the tombstone's own end is none of the new connection's
+    assert len(world.gateway.tcp) == 1
+
+
+def test_an_older_syn_does_not() -> None:
+    world = World()
+    older = tombstone(world) - 1
+    world.send(tcp("S", seq=older))
+    assert len(world.host.tcp) == 1
+    assert [one[TCP].flags for one in world.heard()] == ["A"]
+
+
+def test_a_reset_and_a_new_syn_in_one_batch() -> None:
+    world = World()
+    first, _ = established(world)
+    for packet in (tcp("R", seq=ISN + 1), tcp("S", seq=9000)):
+        world.gateway.receive(from_guest(packet), world.now)
+    assert first.calls[-1] == "abort"
+    world.host.tcp[1].connection.accept(world.now)
+    assert said(world.heard_one())[0::2] == ("SA", 9001)
+
+
+def test_a_syn_amid_a_connection_is_challenged() -> None:
+    """RFC 5961 4: a guest that has forgotten the connection answers with a reset."""
+    world = World()
+    _, number = established(world)
+    assert said(world.ask(tcp("S", seq=ISN + 1))) == ("A", number, ISN + 1, b"")
+
+
+# ── the bound ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_at_the_bound_a_syn_waits_for_its_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_flows, "MAX_FLOWS", 2)
+    world = World()
+    for sport in (1, 2):
+        established(world, sport)
+    world.send(tcp("S", sport=3))
+    assert (world.heard(), len(world.host.tcp)) == ([], 2)
+    world.send(tcp("R", seq=ISN + 1, sport=1))
+    opening(world, tcp("S", sport=3))
+    assert len(world.gateway.tcp) == 2
