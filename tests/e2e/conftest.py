@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from rootlessnet.netns import prerequisites
+
 if TYPE_CHECKING:
+    from tests.e2e.family import Family
     from tests.e2e.outside import Outside
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +119,24 @@ def outside() -> Iterator["Outside"]:
 
     with make_outside() as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def needs_namespaces() -> None:
+    """Skips where a guest cannot be made, with the reason and the remedy."""
+    for check in (prerequisites.check_namespaces(), prerequisites.check_tun()):
+        if not check.passed:
+            pytest.skip(f"{check.name}: {check.detail}: {check.remedy}")
+
+
+@pytest.fixture
+def family() -> Iterator["Family"]:
+    """Guests without a stack, of whom no process may be left."""
+    from tests.e2e.family import Family  # which needs this module
+
+    family = Family()
+    yield family
+    assert not family.end(), "processes were left behind"
 
 
 @pytest.fixture(autouse=True)

@@ -137,6 +137,17 @@ STATES = {
 }
 
 
+def opened(window: int, mss: int = 1000) -> str:
+    """An outbound connection to a guest that does not scale, with this window."""
+    return f"""
+        0.000  > SYN 0 win {window} mss {mss}
+               ! accept
+               < SYN+ACK 0 ack 1 mss 1000
+               > ACK 1 ack 1
+               * established
+    """
+
+
 def guest_bytes(position: int, length: int) -> bytes:
     """What the guest sends at this sequence number, counted from its initial one."""
     start = position % _PERIOD
