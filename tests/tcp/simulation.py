@@ -122,6 +122,7 @@ class Peer:
         self.received = self.sent = 0  # bytes
         self.closed_count = self.finished_count = self.abort_count = 0
         self.closing = False
+        self.idle = 0.0  # seconds that the user took for itself, which no stack can make shorter
         self._world, self._name, self._habits = world, name, habits
         self._opened = self._established = False
         self._may_take_from = self._may_send_from = 0.0
@@ -212,6 +213,7 @@ class Peer:
             data = guest_bytes(self.sent, length)
             self.sent += length
             if habits.thinks:
+                self.idle += habits.thinks
                 self._may_send_from = now + habits.thinks
                 self._world.after(habits.thinks, self)
             connection.send(data, now)
@@ -235,6 +237,7 @@ class Peer:
             if now < self._may_take_from:
                 return 0
             taken = min(taken, habits.takes)
+            self.idle += habits.rests
             self._may_take_from = now + habits.rests
             self._world.after(habits.rests, self)
         assert data[:taken] == guest_bytes(self.received, taken), f"{self._name} {self.received}"
