@@ -22,13 +22,15 @@ from rootlessnet.wire.ip import Packet
 from rootlessnet.wire.tcp import ACK, RST, SYN, Segment
 
 MAX_FLOWS = 32768
+MAX_CONNECTING = 1024  # of them, those whose host still connects
 _HEADERS = ipv4.SIZE + tcp.SIZE
 _DNS_PORT = 53
 _EPHEMERAL = range(49152, 65536)  # RFC 6335
 
 _RESET = (errno.ECONNREFUSED, errno.ECONNRESET)
 # A native connect would still wait: the guest sends its SYN again, and a new connect may succeed.
-_SILENT = (errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
+_SILENT = (errno.ETIMEDOUT, *_EXHAUSTED)
 
 
 class TcpFlow:
@@ -55,6 +57,8 @@ class TcpFlow:
             self.connection.abort()
             return
         self.connection.forget()
+        if error in _EXHAUSTED:
+            self._flows.make_room()
         if error not in _SILENT:
             code = UNREACHABLE_CODES.get(error, icmp.HOST_UNREACHABLE)
             self._flows.send_unreachable(self._key, self.connection.irs, code)
@@ -70,6 +74,8 @@ class TcpFlows:
         self._network = frames.network
         self._mss = frames.network.mtu - _HEADERS
         self._flows: dict[bytes, Connection] = {}
+        # Oldest first. Those that have connected meanwhile go when they are the oldest.
+        self._connecting: dict[bytes, Connection] = {}
         self._segment = Segment()
 
     def __len__(self) -> int:
@@ -115,6 +121,19 @@ class TcpFlows:
     def remove(self, key: bytes) -> None:
         """The connection of `key` holds no more state."""
         del self._flows[key]
+        self._connecting.pop(key, None)
+
+    def make_room(self) -> None:
+        """Let the connect that has been under way for longest give way to others.
+
+        A guest that tries many dead hosts, as a scan does, so stops nothing but its own patience: a
+        SYN that was given up comes again.
+        """
+        while self._connecting:
+            connection = self._connecting.pop(next(iter(self._connecting)))
+            if connection.awaits_accept:
+                connection.abandon()
+                return
 
     def send_unreachable(self, key: bytes, seq: int, code: int) -> None:
         """Tell the guest that the SYN of `key` did not get through."""
@@ -142,10 +161,13 @@ class TcpFlows:
         if not targets:
             self._reset(packet, segment)
             return
+        if len(self._connecting) >= MAX_CONNECTING:
+            self.make_room()
         user = self._host.open_tcp()
         flow = self._new_flow(key, packet.addresses, segment.ports)
         connection = self._connect(flow, key, user, now)
         connection.passive_open(segment)
+        self._connecting[key] = connection
         user.connect(flow, targets)
 
     def _targets(self, destination: bytes, port: int) -> Sequence[SocketAddress]:

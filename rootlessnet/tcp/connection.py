@@ -75,6 +75,11 @@ class Connection(Sender):
         newer = distance(self.rcv_nxt, segment.seq) >= 0
         return self.is_tombstone and segment.flags & (SYN | ACK) == SYN and newer
 
+    def abandon(self) -> None:
+        """End without a word to the guest, which will ask again, and give up the host's connect."""
+        self._release()
+        self._user.abort()
+
     def forget(self) -> None:
         """End without a word to the guest: something else tells it."""
         self._release()
@@ -101,6 +106,7 @@ class Connection(Sender):
 
     def abort(self) -> None:
         """The host's half was reset or refused: so is the guest's."""
+        self._discard_received()
         if self.state in (State.TIME_WAIT, State.CLOSED):
             return
         if self.awaits_accept:
@@ -117,10 +123,10 @@ class Connection(Sender):
         with memoryview(held) as view:
             taken = self._user.deliver(view)
         if taken < 0:
-            held.clear()
             self.abort()
             return
         del held[:taken]
+        self._engine.spare += taken
         if self.state in RECEIVING:
             self._announce_window()
         elif not held:
@@ -129,8 +135,9 @@ class Connection(Sender):
     def _announce_window(self) -> None:
         """Tell the guest of room it does not know of, when it is worth a segment."""
         promised = (self._rcv_adv - self.rcv_nxt) & MASK
-        grown = self._rcv_limit - len(self._receive_buffer) - promised
-        if grown >= self._rcv_limit // 4 or (promised < self._mss <= grown):
+        limit = min(self._rcv_limit, self._engine.share())
+        grown = limit - len(self._receive_buffer) - promised
+        if grown >= limit // 4 or (promised < self._mss <= grown):
             self._emit_acknowledgement()
 
     def _finish_receiving(self) -> None:
@@ -258,7 +265,7 @@ class Connection(Sender):
         self._release()
         if finished:
             return  # what the guest sent is complete, and stays for the host
-        self._receive_buffer.clear()
+        self._discard_received()
         self._user.abort()
 
     # ── text and FIN ─────────────────────────────────────────────────────────────────────────────
@@ -268,43 +275,57 @@ class Connection(Sender):
         payload, fin = segment.payload, bool(segment.flags & FIN)
         if segment.seq != self.rcv_nxt:
             if payload or fin:
-                self._reassembly.insert(segment.seq, bytes(payload), fin)
+                self._keep_for_later(segment.seq, payload, fin)
                 self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
             return
-        if payload:
-            self._take_payload(memoryview(payload), now)
+        if payload and not self._take_payload(payload, now):
+            return
         while not fin and self.state in RECEIVING:
+            held = self._reassembly.size
             piece = self._reassembly.take(self.rcv_nxt)
+            self._engine.spare += held - self._reassembly.size
             if piece is None:
                 break
             payload, fin = piece
             self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
-            if payload:
-                self._take_payload(payload, now)
+            if payload and not self._take_payload(payload, now):
+                return
         if fin and self.state in RECEIVING:
             self._take_fin(now)
 
-    def _take_payload(self, payload: memoryview | bytes, now: float) -> None:
-        """Hand in-order bytes to the user."""
+    def _keep_for_later(self, seq: int, payload: memoryview | bytes, fin: bool) -> None:
+        """Keep a piece ahead of a gap. That is for speed alone: without it, it would come again."""
+        if len(payload) <= self._engine.spare:
+            self._engine.spare -= self._reassembly.insert(seq, bytes(payload), fin)
+
+    def _take_payload(self, payload: memoryview | bytes, now: float) -> bool:
+        """Hand in-order bytes to the user. False when some, or the connection, had to be dropped.
+
+        What was promised to many at once may be more than there is memory when all hosts stall. The
+        excess is not acknowledged, so the guest sends it again.
+        """
         held = self._receive_buffer
         taken = 0 if held else self._user.deliver(memoryview(payload))
-        length = len(payload)
+        offered = length = len(payload)
         if taken < length:
             if taken < 0:
                 self.abort()
-                return
-            held += payload[taken:]  # the one copy of this direction
+                return False
+            length = min(length, taken + max(self._engine.spare, 0))
+            self._engine.spare -= length - taken
+            held += payload[taken:length]  # the one copy of this direction
         self.rcv_nxt = (self.rcv_nxt + length) & MASK
         self._progress = now
         self._unacknowledged += length
         at_once = self._unacknowledged >= 2 * self._mss
         self._owe_acknowledgement(Owed.AT_END_OF_BATCH if at_once else Owed.DELAYED)
+        return length == offered
 
     def _take_fin(self, now: float) -> None:
         if self.rcv_nxt == self._rcv_adv:
             self._rcv_adv = (self._rcv_adv + 1) & MASK  # a full window takes a FIN yet
         self.rcv_nxt = (self.rcv_nxt + 1) & MASK
-        self._reassembly.clear()
+        self._clear_reassembly()
         self._owe_acknowledgement(Owed.DELAYED)
         self._enter(_ON_FIN[self.state], now)
         if not self._receive_buffer:

@@ -1,15 +1,26 @@
-"""What all connections of a stack share: deadlines, acknowledgements that are owed, randomness.
+"""What all connections of a stack share: deadlines, acknowledgements that are owed, randomness,
+memory.
 
 An acknowledgement is owed to a connection at most once for each batch of frames, and for small
 segments it waits about a millisecond for an answer to ride on: each saved frame saves a system call
 on both sides (RFC 9293 3.8.6.3 allows up to half a second).
+
+The memory that connections hold is shared by dynamic thresholds: each may hold a fixed fraction of
+what is left, so a few stalled ones have all they want, many get equal parts of the whole, and it
+never runs out. Read: Choudhury and Hahne, Dynamic Queue Length Thresholds, 1998.
 """
 
 from hashlib import blake2s
 from math import inf
 from typing import Protocol
 
-from rootlessnet.tcp.interface import CHALLENGE_LIMIT, DELAYED_ACK
+from rootlessnet.tcp.interface import (
+    CHALLENGE_LIMIT,
+    DELAYED_ACK,
+    LEAST_SHARE,
+    SHARE,
+    TOTAL_LIMIT,
+)
 from rootlessnet.tcp.sequence import MASK
 from rootlessnet.tcp.timers import Timers
 
@@ -31,6 +42,7 @@ class Engine:
         "_secret",
         "batch",
         "delayed",
+        "spare",
         "timers",
     )
 
@@ -39,6 +51,7 @@ class Engine:
         self.batch: list[Acknowledging] = []  # owe an acknowledgement at the end of this batch
         self.delayed: list[Acknowledging] = []  # may wait for an answer until `_delayed_until`
         self._delayed_until = inf
+        self.spare = TOTAL_LIMIT  # bytes that connections may hold yet; they count for themselves
         self._secret = secret
         self._challenges = 0
         self._challenges_from = -inf
@@ -47,6 +60,10 @@ class Engine:
         """A clock of 4 µs and a keyed hash of addresses and ports (RFC 6528 3)."""
         digest = blake2s(flow, digest_size=4, key=self._secret).digest()
         return (int(now * 250_000) + int.from_bytes(digest, "big")) & MASK
+
+    def share(self) -> int:
+        """How many bytes one connection may hold at this moment, for one direction."""
+        return max(self.spare >> SHARE, LEAST_SHARE)
 
     def may_challenge(self, now: float) -> bool:
         """Whether one more challenge ACK is allowed in this second (RFC 5961 7)."""

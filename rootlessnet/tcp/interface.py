@@ -11,6 +11,10 @@ RECEIVE_LIMIT = (
     1 << 20
 )  # bytes held for a host socket that does not take them; the widest window offered
 SEND_LIMIT = 1 << 20  # bytes in flight towards the guest, whatever window it offers
+SEND_PIECES = 1024  # reads of the host socket in flight, for each costs an object however small
+TOTAL_LIMIT = 256 << 20  # bytes held for all connections together, in both directions
+SHARE = 6  # one connection may hold 1/2**SHARE of what is left of TOTAL_LIMIT
+LEAST_SHARE = 2048  # bytes it may hold all the same, so that every connection goes on
 WINDOW_SCALE = 5  # lets the 16 bits of a header express RECEIVE_LIMIT
 BURST = (
     65535 - 60

@@ -13,25 +13,27 @@ MAX_BYTES = 1 << 20
 
 
 class Reassembly:
-    """Pieces sorted by sequence number; they may overlap."""
+    """Pieces sorted by sequence number; they may overlap. `size` is their length in sum."""
 
-    __slots__ = ("_size", "pieces")
+    __slots__ = ("pieces", "size")
 
     def __init__(self) -> None:
         self.pieces: list[tuple[int, bytes, bool]] = []
-        self._size = 0
+        self.size = 0
 
-    def insert(self, seq: int, data: bytes, fin: bool) -> None:
-        """Keep a piece that begins at `seq`; `fin` says that a FIN follows it."""
+    def insert(self, seq: int, data: bytes, fin: bool) -> int:
+        """Keep a piece that begins at `seq`; `fin` says that a FIN follows it. The bytes added."""
         pieces = self.pieces
         at = len(pieces)
         while at and distance(pieces[at - 1][0], seq) < 0:
             at -= 1
         if at and pieces[at - 1][0] == seq and len(pieces[at - 1][1]) >= len(data) and not fin:
-            return  # a repeat
-        if len(pieces) < MAX_PIECES and self._size + len(data) <= MAX_BYTES:
-            self._size += len(data)
-            pieces.insert(at, (seq, data, fin))
+            return 0  # a repeat
+        if len(pieces) >= MAX_PIECES or self.size + len(data) > MAX_BYTES:
+            return 0
+        self.size += len(data)
+        pieces.insert(at, (seq, data, fin))
+        return len(data)
 
     def take(self, rcv_nxt: int) -> tuple[memoryview, bool] | None:
         """The bytes from `rcv_nxt` on and whether a FIN follows; None while there is a gap."""
@@ -42,11 +44,11 @@ class Reassembly:
             if ahead > 0:
                 return None
             del pieces[0]
-            self._size -= len(data)
+            self.size -= len(data)
             if len(data) + ahead > 0 or (fin and len(data) + ahead == 0):
                 return memoryview(data)[-ahead:] if ahead else memoryview(data), fin
         return None
 
     def clear(self) -> None:
         self.pieces.clear()
-        self._size = 0
+        self.size = 0

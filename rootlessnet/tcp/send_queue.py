@@ -9,7 +9,7 @@ from collections import deque
 
 
 class SendQueue:
-    """`size` is the number of bytes held."""
+    """`size` is the number of bytes held, `pieces` of the objects that hold them."""
 
     __slots__ = ("_head", "_pieces", "size")
 
@@ -17,6 +17,10 @@ class SendQueue:
         self._pieces: deque[bytes] = deque()
         self._head = 0  # bytes of the first piece that are acknowledged already
         self.size = 0
+
+    @property
+    def pieces(self) -> int:
+        return len(self._pieces)
 
     def append(self, data: bytes) -> None:
         self._pieces.append(data)

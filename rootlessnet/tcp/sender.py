@@ -17,6 +17,7 @@ from rootlessnet.tcp.interface import (
     PERSIST_MAX,
     PERSIST_MIN,
     SEND_LIMIT,
+    SEND_PIECES,
     SYN_GIVE_UP,
 )
 from rootlessnet.tcp.sequence import HALF, MASK
@@ -44,9 +45,16 @@ class Sender(Tcb):
         Silly windows are avoided here (RFC 9293 3.8.6.2.1): less than a segment is offered only
         while nothing is in flight.
         """
-        held = self._queue.size
-        free = min(self.snd_wnd, SEND_LIMIT) - held
-        if free > 0 and (free >= self.snd_mss or not held) and self.state in SENDING:
+        queue = self._queue
+        held = queue.size
+        share = self._engine.share()
+        free = min(self.snd_wnd, SEND_LIMIT, share) - held
+        if (
+            free > 0
+            and (free >= min(self.snd_mss, share >> 1) or not held)
+            and queue.pieces < SEND_PIECES
+            and self.state in SENDING
+        ):
             return free
         return 0
 
@@ -64,6 +72,7 @@ class Sender(Tcb):
         queue = self._queue
         unsent = queue.size - ((self.snd_nxt - self.snd_una) & MASK)
         queue.append(data)
+        self._engine.spare -= len(data)
         if unsent or len(data) > self.burst:
             self._output(now)
         else:
@@ -153,7 +162,10 @@ class Sender(Tcb):
         self.snd_una = ack
         if (self.snd_nxt - ack) & MASK >= HALF:
             self.snd_nxt = ack  # it had fallen back, and the guest held more than was thought
-        self._queue.discard(min(acked, self._queue.size))
+        # Our SYN and FIN count as acknowledged too, and lie in no queue.
+        discarded = min(acked, self._queue.size)
+        self._queue.discard(discarded)
+        self._engine.spare += discarded
         self._duplicate_acks = 0
         self._progress = now
         if self._rtt_seq >= 0 and (ack - self._rtt_seq) & MASK < HALF:
@@ -260,4 +272,5 @@ class Sender(Tcb):
         """The guest is dead or refuses to go on."""
         self._emit(self.snd_max, RST | ACK, b"")
         self._release()
+        self._discard_received()
         self._user.abort()

@@ -143,9 +143,11 @@ class Tcb(Timed):
     ) -> None:
         """Send one segment with the acknowledgement and the window as they stand."""
         rcv_nxt = self.rcv_nxt
-        window = self._rcv_limit - len(self._receive_buffer)
+        limit = min(self._rcv_limit, self._engine.share())
+        window = limit - len(self._receive_buffer)
         promised = (self._rcv_adv - rcv_nxt) & MASK
-        if window < promised or (window < self._mss and window < self._rcv_limit):
+        # RFC 9293 3.8.6.2.2: a window that is smaller than a segment, and than half, is silly.
+        if window < promised or window < min(self._mss, limit >> 1):
             window = promised
         scale = 0 if flags & SYN else self._rcv_scale
         # Rounded down, or a guest that sends less than the scale expresses would be granted more
@@ -167,6 +169,16 @@ class Tcb(Timed):
         self._timer = Timer.NONE
         self.deadline = float("inf")
         self._owed = Owed.NOTHING
+        self._engine.spare += self._queue.size
         self._queue.clear()
-        self._reassembly.clear()
+        self._clear_reassembly()
         self._link.closed()
+
+    def _clear_reassembly(self) -> None:
+        self._engine.spare += self._reassembly.size
+        self._reassembly.clear()
+
+    def _discard_received(self) -> None:
+        """There is no host any more that could take it."""
+        self._engine.spare += len(self._receive_buffer)
+        self._receive_buffer.clear()

@@ -1,5 +1,7 @@
 """The table of TCP flows: segments that find none in it, four-tuples that come again, its bound."""
 
+import errno
+
 import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.packet import Packet
@@ -117,3 +119,27 @@ def test_at_the_bound_a_syn_waits_for_its_repetition(monkeypatch: pytest.MonkeyP
     world.send(tcp("R", seq=ISN + 1, sport=1))
     opening(world, tcp("S", sport=3))
     assert len(world.gateway.tcp) == 2
+
+
+def test_connects_to_dead_hosts_give_way_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan of dead hosts does not stop the rest."""
+    monkeypatch.setattr(tcp_flows, "MAX_CONNECTING", 3)
+    world = World()
+    alive, _ = established(world, sport=1)
+    dead = [opening(world, tcp("S", sport=sport)) for sport in (2, 3, 4, 5)]
+    assert [host.calls for host in dead] == [["abort"], [], [], []]
+    assert (alive.calls, len(world.gateway.tcp)) == (["established"], 4)
+    assert world.heard() == [], "a SYN that was given up comes again"
+    opening(world, tcp("S", sport=2)).connection.accept(world.now)
+    assert said(world.heard_one())[0] == "SA"
+
+
+def test_without_descriptors_the_oldest_connect_gives_way() -> None:
+    world = World()
+    waiting = opening(world, tcp("S", sport=1))
+    refused = opening(world, tcp("S", sport=2))
+    refused.flow.connect_failed(errno.EMFILE)
+    assert (waiting.calls, refused.calls) == (["abort"], [])
+    assert (world.heard(), len(world.gateway.tcp)) == ([], 0)
+    opening(world, tcp("S", sport=2)).connection.accept(world.now)
+    assert said(world.heard_one())[0] == "SA"

@@ -28,11 +28,12 @@ initial one. Bytes follow a pattern of their position, so that one at a wrong pl
     ! take N|all          what the host takes from now on
     ! ready               it can take bytes again
     ! lose                it takes nothing any more, for it is gone
+    ! spare N|all         the memory that is left for all connections together
     ! on EVENT: ACTION, …  do this, once, from within `established`, `resume` or `finish`
     * data 1+100          bytes delivered
     * established, finish, resume, abort
     * closed              the connection holds no more state
-    = state NAME; room, queued, held N
+    = state NAME; room N; spare N|all
 """
 
 from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ from difflib import ndiff
 
 from rootlessnet.tcp.connection import Connection
 from rootlessnet.tcp.engine import Engine
-from rootlessnet.tcp.interface import RECEIVE_LIMIT
+from rootlessnet.tcp.interface import RECEIVE_LIMIT, TOTAL_LIMIT
 from rootlessnet.tcp.sequence import MASK, distance
 from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire import tcp
@@ -299,6 +300,8 @@ class Play:
                 self._takes = None if argument == "all" else int(argument)
             case "lose":
                 self._lost = True
+            case "spare":
+                self.engine.spare = TOTAL_LIMIT if argument == "all" else int(argument)
             case "on":
                 event, _, action = argument.partition(": ")
                 self._reactions[event] = action
@@ -318,6 +321,9 @@ class Play:
                 return self.connection.state.name
             case "room":
                 return str(self.connection.room())
+            case "spare":
+                spare = self.engine.spare
+                return "all" if spare == TOTAL_LIMIT else str(spare)
             case _:
                 raise ValueError(f"not a variable: {name}")
 

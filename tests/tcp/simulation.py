@@ -14,7 +14,7 @@ from random import Random
 
 from rootlessnet.tcp.connection import Connection
 from rootlessnet.tcp.engine import Engine
-from rootlessnet.tcp.interface import RECEIVE_LIMIT
+from rootlessnet.tcp.interface import RECEIVE_LIMIT, TOTAL_LIMIT
 from rootlessnet.tcp.sequence import HALF, MASK
 from rootlessnet.tcp.state import State
 from rootlessnet.tcp.timers import Timers
@@ -257,7 +257,14 @@ class Peer:
         """What is true of a connection at every moment."""
         connection = self.connection
         check_invariants(connection)
+        assert self.engine.spare == TOTAL_LIMIT - held_by(connection)
         assert self.closed_count == (self._opened and connection.state is State.CLOSED)
+
+
+def held_by(connection: Connection) -> int:
+    """The bytes that a connection holds, in both directions."""
+    held = connection._queue.size + len(connection._receive_buffer)
+    return held + connection._reassembly.size
 
 
 def check_invariants(connection: Connection) -> None:
@@ -268,7 +275,7 @@ def check_invariants(connection: Connection) -> None:
     assert (connection._rcv_adv - connection.rcv_nxt) & MASK <= RECEIVE_LIMIT, "RCV.NXT <= edge"
     assert len(connection._receive_buffer) <= RECEIVE_LIMIT
     assert connection._queue.size <= RECEIVE_LIMIT
-    assert connection._reassembly._size <= RECEIVE_LIMIT
+    assert connection._reassembly.size <= RECEIVE_LIMIT
     if connection.state is State.CLOSED:
         assert connection.deadline == float("inf"), "no timer outlives the connection"
         assert not connection._queue.size
