@@ -198,6 +198,7 @@ class TcpSocket:
         except BlockingIOError:
             return 0
         except OSError:
+            self._pass_last_words()
             self._drop()
             return -1
 
@@ -224,8 +225,21 @@ class TcpSocket:
 
     def _lose(self) -> None:
         """The far end was reset, or is gone: so is the guest's connection."""
+        self._pass_last_words()
         self._drop()
         self._connection.abort()
+
+    def _pass_last_words(self) -> None:
+        """What the far end sent before its reset is still the guest's to hear."""
+        connection, now = self._connection, self._reactor.now
+        while self._socket is not None and (room := connection.room()):
+            try:
+                data = self._socket.recv(min(room, _BURSTS * connection.burst))
+            except OSError:
+                return
+            if not data:
+                return
+            connection.send(data, now)
 
     def _drop(self) -> None:
         if self._patience is not None:

@@ -253,6 +253,21 @@ def test_the_far_end_resets_while_the_guest_does_not_read(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("action", ["send", "finish"])
+def test_last_words_are_heard_though_the_guest_talks_over_them(pair: Pair, action: str) -> None:
+    """A server that answers too early and resets: natively the answer waits in the guest."""
+    guest, far = pair
+    far.sendall(b"last words")
+    reset(far)
+    if action == "send":
+        guest.send(b"into the void")
+    else:
+        guest.finish()
+    guest.take()
+    assert guest.text == b"last words"
+    assert guest.was_reset
+
+
+@pytest.mark.parametrize("action", ["send", "finish"])
 def test_the_guest_goes_on_before_the_reset_is_known(pair: Pair, action: str) -> None:
     guest, far = pair
     before = descriptors()
