@@ -37,7 +37,7 @@ _SPECIAL_NETWORKS = {
 }
 _BROADCAST = IPv4Address("255.255.255.255")
 _PROTOCOLS: dict[str, Protocol] = {"tcp": "tcp", "udp": "udp"}
-_QUOTED_LENGTH = 80  # characters of a user's word that a message repeats
+_QUOTED_LENGTH = 160  # characters of a user's word that a message repeats; most paths fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Forward:
             if port not in PORTS:
                 raise UsageError(f"port {port} is not a number from {PORTS[0]} to {PORTS[-1]}")
         if self.protocol not in _PROTOCOLS:
-            raise UsageError(f"protocol {_quoted(self.protocol)} is not known: take tcp or udp")
+            raise UsageError(f"protocol {quoted(self.protocol)} is not known: take tcp or udp")
         if self.host_address is not None:
             _check_single_host(self.host_address)
 
@@ -158,7 +158,7 @@ def parse_forward(text: str) -> Forward:
     addresses, slash, protocol = text.partition("/")
     if slash and protocol not in _PROTOCOLS:
         raise UsageError(
-            f"protocol {_quoted(protocol)} in {_quoted(text)} is not known: write /tcp or /udp"
+            f"protocol {quoted(protocol)} in {quoted(text)} is not known: write /tcp or /udp"
         )
     bracketed, ports = _split_brackets(addresses, text)
     match ports.split(":"):
@@ -170,17 +170,17 @@ def parse_forward(text: str) -> Forward:
             address = _parse_bracketed_address(bracketed, text)
         case [port] if bracketed is None and _number(port) in PORTS:
             raise UsageError(
-                f"{_quoted(text)} names one port: write HOST_PORT:GUEST_PORT, "
+                f"{quoted(text)} names one port: write HOST_PORT:GUEST_PORT, "
                 f"for example {port}:{port}"
             )
         case [_, _, _, _, *_] if bracketed is None:
             raise UsageError(
-                f"cannot read {_quoted(text)} as a published port: "
+                f"cannot read {quoted(text)} as a published port: "
                 "an IPv6 address goes in brackets, for example [::1]:8080:80"
             )
         case _:
             raise UsageError(
-                f"cannot read {_quoted(text)} as a published port: "
+                f"cannot read {quoted(text)} as a published port: "
                 "write it as [HOST_IP:]HOST_PORT:GUEST_PORT[/tcp|/udp], for example 8080:80"
             )
     return Forward(
@@ -197,7 +197,7 @@ def parse_cidr(text: str) -> IPv4Network:
     address, length = _address_or_none(word), _number(prefix)
     if not isinstance(address, IPv4Address) or length is None or length not in _PREFIXES:
         raise UsageError(
-            f"invalid CIDR {_quoted(text)}: write an IPv4 network with a prefix of "
+            f"invalid CIDR {quoted(text)}: write an IPv4 network with a prefix of "
             f"{_PREFIXES[0]} to {_PREFIXES[-1]}, like {DEFAULT_CIDR}"
         )
     network = IPv4Network((address, length), strict=False)
@@ -214,7 +214,7 @@ def parse_mtu(text: str) -> int:
     mtu = _number(text)
     if mtu is None:
         raise UsageError(
-            f"MTU {_quoted(text)} is not a number: write {MTU_MIN} to {MTU_MAX} (bytes)"
+            f"MTU {quoted(text)} is not a number: write {MTU_MIN} to {MTU_MAX} (bytes)"
         )
     _check_mtu(mtu)
     return mtu
@@ -231,7 +231,7 @@ def parse_nameserver(text: str) -> HostAddress:
     address = _address_or_none(text)
     if address is None:
         raise UsageError(
-            f"nameserver {_quoted(text)} is not an IP address: write it like 192.0.2.53 or ::1"
+            f"nameserver {quoted(text)} is not an IP address: write it like 192.0.2.53 or ::1"
         )
     _check_nameserver(address)
     return address
@@ -248,7 +248,7 @@ def parse_target(text: str) -> int | str:
     process = _number(text)
     if process is None or process not in PROCESS_IDS:
         raise UsageError(
-            f"{_quoted(text)} is not a process id: "
+            f"{quoted(text)} is not a process id: "
             f"a path to a file of that name is written ./{_shortened(text)}"
         )
     return process
@@ -261,7 +261,7 @@ def _split_brackets(addresses: str, text: str) -> tuple[str | None, str]:
     bracketed, closing, rest = addresses[1:].partition("]")
     if not closing:
         raise UsageError(
-            f"the bracket in {_quoted(text)} is not closed: write it like [::1]:8080:80"
+            f"the bracket in {quoted(text)} is not closed: write it like [::1]:8080:80"
         )
     return bracketed, rest
 
@@ -270,7 +270,7 @@ def _parse_host_address(word: str, text: str) -> HostAddress:
     address = _address_or_none(word)
     if address is None:
         raise UsageError(
-            f"{_quoted(word)} in {_quoted(text)} is not an IP address: "
+            f"{quoted(word)} in {quoted(text)} is not an IP address: "
             "write it like 127.0.0.1 or [::1], or leave it out for every address of the host"
         )
     return address
@@ -281,9 +281,9 @@ def _parse_bracketed_address(word: str, text: str) -> IPv6Address:
     if isinstance(address, IPv6Address):
         return address
     if isinstance(address, IPv4Address):
-        raise UsageError(f"{address} in {_quoted(text)} is IPv4: write it without brackets")
+        raise UsageError(f"{address} in {quoted(text)} is IPv4: write it without brackets")
     raise UsageError(
-        f"{_quoted(word)} in {_quoted(text)} is not an IPv6 address: write it like [::1]"
+        f"{quoted(word)} in {quoted(text)} is not an IPv6 address: write it like [::1]"
     )
 
 
@@ -291,8 +291,7 @@ def _parse_port(word: str, text: str) -> int:
     port = _number(word)
     if port is None or port not in PORTS:
         raise UsageError(
-            f"port {_quoted(word)} in {_quoted(text)} is not a number "
-            f"from {PORTS[0]} to {PORTS[-1]}"
+            f"port {quoted(word)} in {quoted(text)} is not a number from {PORTS[0]} to {PORTS[-1]}"
         )
     return port
 
@@ -340,7 +339,7 @@ def _check_mtu(mtu: int) -> None:
 def _check_tap_name(name: str) -> None:
     if not _is_interface_name(name) or name == "lo":
         raise UsageError(
-            f"interface name {_quoted(name)} is not possible: take 1 to 15 ASCII characters "
+            f"interface name {quoted(name)} is not possible: take 1 to 15 ASCII characters "
             "without '/', ':', '%' and spaces, other than lo, all and default"
         )
 
@@ -379,6 +378,6 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _QUOTED_LENGTH else text[:_QUOTED_LENGTH] + "..."
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """`text` for a message: in quotes, on one line, control characters escaped, not endless."""
     return repr(_shortened(text))

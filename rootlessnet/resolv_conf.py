@@ -6,6 +6,7 @@ are none. Of several `search` or `domain` lines the last one counts; `options` l
 Read: resolv.conf(5).
 """
 
+import os
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -54,7 +55,9 @@ def parse(text: str) -> ResolvConf:
 def read(path: str = PATH) -> ResolvConf:
     """Read the resolv.conf at `path`; a missing or unreadable file says nothing."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        # O_NONBLOCK: if it is a FIFO, nobody waits here for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(descriptor, encoding="utf-8", errors="replace") as file:
             return parse(file.read())
     except OSError:
         return ResolvConf()

@@ -1,9 +1,11 @@
 """The resolv.conf parser, on what is found in the wild and on anything else."""
 
+import os
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +60,13 @@ def test_file_in_another_encoding(tmp_path: Path) -> None:
     path = tmp_path / "resolv.conf"
     path.write_bytes(b"# caf\xe9\nnameserver 192.0.2.1\n")
     assert resolv_conf.read(str(path)).nameservers == (IPv4Address("192.0.2.1"),)
+
+
+@pytest.mark.timeout(10)
+def test_a_fifo_says_nothing_and_nobody_waits(tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    os.mkfifo(path)
+    assert resolv_conf.read(str(path)) == ResolvConf()
 
 
 @given(st.text())

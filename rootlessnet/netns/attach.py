@@ -11,7 +11,7 @@ Read: setns(2), network_namespaces(7), pidfd_open(2).
 import os
 import select
 
-from rootlessnet.config import AttachConfig
+from rootlessnet.config import AttachConfig, quoted
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns import interface, prerequisites, syscalls
 from rootlessnet.netns.child import Child
@@ -79,7 +79,8 @@ class _Visit:
             self._network_path = f"/proc/{target}/ns/net"
             self._user_path = config.userns_path or f"/proc/{target}/ns/user"
         else:
-            self._name = self._network_path = target
+            self._network_path = target
+            self._name = quoted(target)
             self._user_path = config.userns_path or "/proc/self/ns/user"
 
     def run(self, channel: Channel) -> None:
@@ -95,13 +96,14 @@ class _Visit:
 
     def _open(self, path: str) -> int:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # O_NONBLOCK: it may be a FIFO, where an open waits for a writer.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except PermissionError:
             raise self._not_permitted() from None
         except OSError as error:
             raise RootlessnetError(
-                f"cannot open {path} ({error.strerror}): name a process that runs, or a path like "
-                "/proc/PID/ns/net or /run/netns/NAME"
+                f"cannot open {quoted(path)} ({error.strerror}): name a process that runs, "
+                "or a path like /proc/PID/ns/net or /run/netns/NAME"
             ) from None
         if self._process >= 0 and _has_ended(self._process):  # the path may be another process's
             raise _no_process(self._name)

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
+from rootlessnet.config import quoted
 from rootlessnet.errors import CommandError
 from rootlessnet.netns import processes
 
@@ -56,19 +57,21 @@ def _become(
         os.execvp(arguments[0], arguments)
     except OSError as error:
         os.write(report, str(error.errno).encode())
+    except ValueError:  # a NUL byte among the arguments, or nothing before them
+        os.write(report, str(errno.EINVAL if arguments[0] else errno.ENOENT).encode())
     finally:
         os._exit(NOT_FOUND)  # read by nobody
 
 
 def explain(number: int, name: str) -> CommandError:
     """What to say of the command `name` when executing it failed with the error `number`."""
-    is_path = "/" in name
+    is_path, shown = "/" in name, quoted(name)
     candidates = [name] if is_path else [os.path.join(way, name) for way in os.get_exec_path()]
-    found = any(os.path.exists(path) for path in candidates)
+    found = name != "" and any(os.path.exists(path) for path in candidates)
     missing = number in (errno.ENOENT, errno.ENOTDIR)
     if not found and (missing or not is_path):  # PATH may name directories closed to this user
         remedy = "check the path" if is_path else "check the spelling, or install it into PATH"
-        return CommandError(f"command {name!r} not found: {remedy}", NOT_FOUND)
+        return CommandError(f"command {shown} not found: {remedy}", NOT_FOUND)
     if missing:
         reason = "the interpreter that it names is missing, install it"
     elif number == errno.ENOEXEC:
@@ -79,4 +82,4 @@ def explain(number: int, name: str) -> CommandError:
         reason = "you may not execute it, try chmod +x"
     else:
         reason = os.strerror(number)
-    return CommandError(f"command {name!r} cannot be executed: {reason}", NOT_EXECUTABLE)
+    return CommandError(f"command {shown} cannot be executed: {reason}", NOT_EXECUTABLE)

@@ -5,6 +5,7 @@ ready in the meantime. The mount namespace is the init's alone: its new /proc ha
 Everything it finds out goes to the parent, the TAP's descriptor included.
 """
 
+import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -37,9 +38,8 @@ class Configurer:
         try:
             user_namespace.enter(namespaces, map_user=self._config.map_user)
         except OSError as error:
-            from rootlessnet.netns import prerequisites  # who is well needs no doctor
-
-            raise prerequisites.explain_namespaces(error).error() from None
+            channel.send(Message(Kind.REFUSED, error.errno or errno.EPERM))
+            return
         init = self._fork_init(channel)
         namespace = processes.user_namespace_of(os.getpid())
         channel.send(Message(Kind.INIT, init, str(namespace)))

@@ -11,6 +11,7 @@ COMMAND.
 Read: pid_namespaces(7), "The namespace init process"; credentials(7) on process groups.
 """
 
+import errno
 import os
 import select
 import signal
@@ -41,9 +42,10 @@ class Init:
     def run(self) -> NoReturn:
         """Live. Any error is for the parent to tell."""
         try:
-            self._prepare()
-            while self._serve():
-                pass
+            if self._enter_namespace():
+                self._prepare()
+                while self._serve():
+                    pass
         except RootlessnetError as error:
             self._channel.send(Message.failed(error))
         except BaseException as error:
@@ -53,13 +55,16 @@ class Init:
                 processes.end_children()
             os._exit(0)
 
-    def _prepare(self) -> None:
+    def _enter_namespace(self) -> bool:
+        """Have a mount namespace of our own; False when the kernel refused it."""
         try:
             syscalls.unshare(syscalls.CLONE_NEWNS)
         except OSError as error:
-            from rootlessnet.netns import prerequisites  # who is well needs no doctor
+            self._channel.send(Message(Kind.REFUSED, error.errno or errno.EPERM))
+            return False
+        return True
 
-            raise prerequisites.explain_namespaces(error).error() from None
+    def _prepare(self) -> None:
         if self._config.pid_namespace:
             mounts.mount_proc()
         else:

@@ -7,6 +7,7 @@ of the stream is a message too: the peer is gone, however it ended.
 Read: unix(7), seqpacket and SCM_RIGHTS.
 """
 
+import os
 import select
 import socket
 import struct
@@ -39,6 +40,7 @@ class Kind(IntEnum):
     EXITED = auto()  # number: exit status, 128+n for a death by signal n
     # configurer or init -> parent
     FAILED = auto()  # number: exit status of the program; text: the line for the user
+    REFUSED = auto()  # number: the errno with which the kernel refused a namespace
     # probe -> parent
     DONE = auto()
 
@@ -75,6 +77,13 @@ class Message:
             raise RootlessnetError(self.text)
         if self.kind is Kind.FAILED:
             raise CommandError(self.text, self.number)
+        if self.kind is Kind.REFUSED:
+            # Explained here, outside of what was made already: the settings that forbid are ours.
+            from rootlessnet.netns import prerequisites  # who is well needs no doctor
+
+            raise prerequisites.explain_namespaces(
+                OSError(self.number, os.strerror(self.number))
+            ).error()
 
 
 class Channel:

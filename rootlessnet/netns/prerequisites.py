@@ -13,6 +13,7 @@ import fcntl
 import os
 import pwd
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,10 @@ PROC_SYS = Path("/proc/sys")
 
 _GUEST_NAMESPACES = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID
 _SUBORDINATE_IDS = 65536  # what container engines ask for
+_FIRST_SUBORDINATE_ID = 100000  # where useradd(8) begins
 _CAP_NET_BIND_SERVICE = 10  # capabilities(7)
+
+_TUN_NUMBER = os.makedev(10, 200)  # Documentation/admin-guide/devices.txt
 
 # Requests and flags of <linux/if_tun.h>
 _TUNSETOFFLOAD = 0x400454D0
@@ -83,16 +87,24 @@ def check_namespaces() -> Check:
 
 
 def check_tun(path: Path = TUN) -> Check:
-    """Is the device node there, and may this user open it?"""
+    """Is the device node there, is it that device, and may this user open it?"""
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         return explain_tap(error, path=path).check(str(path))
+    status = os.fstat(descriptor)
+    os.close(descriptor)
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _TUN_NUMBER:
+        return explain_tap(_os_error(errno.ENOTTY), path=path).check(str(path))
     return Check(str(path), True, "present and accessible")
 
 
 def check_offload() -> Check:
     """Does a TAP take the virtio-net header and segmentation offload? It is slower without."""
+    if not (check_namespaces().passed and check_tun().passed):
+        return Problem("not tried, for there is no TAP", "mend what fails above").check(
+            "TAP offload", required=False
+        )
     error = _attempt(_make_tap_with_offload)
     if error is not None:
         return Problem(
@@ -134,18 +146,30 @@ def check_subordinate_ids(path: Path) -> Check:
         owners = {user, pwd.getpwuid(os.getuid()).pw_name}
     except KeyError:  # an id without a name
         owners = {user}
-    try:
-        lines = [line.split(":") for line in path.read_text().splitlines()]
-    except OSError:
-        lines = []
-    count = sum(int(line[2]) for line in lines if len(line) == 3 and line[0] in owners)
+    ranges = list(_subordinate_ranges(path))
+    count = sum(ids for owner, _, ids in ranges if owner in owners)
     if count < _SUBORDINATE_IDS:
         option = "--add-subuids" if path.name == "subuid" else "--add-subgids"
+        # Behind all that are given away: two users of one id could read each other's files.
+        first = max([_FIRST_SUBORDINATE_ID, *(start + ids for _, start, ids in ranges)])
+        name = min(owners - {user}, default=user)
         return Problem(
             f"{count} ids for this user, rootless container engines want {_SUBORDINATE_IDS}",
-            f"as root: usermod {option} 100000-165535 {min(owners - {user}, default=user)}",
+            f"as root: usermod {option} {first}-{first + _SUBORDINATE_IDS - 1} {name}",
         ).check(str(path), required=False)
     return Check(str(path), True, f"{count} ids for this user", required=False)
+
+
+def _subordinate_ranges(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Owner, first id and number of ids of each line of `path` that makes sense."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        match line.split(":"):
+            case [owner, start, ids] if start.isdecimal() and ids.isdecimal():
+                yield owner, int(start), int(ids)
 
 
 def check_nameservers(path: str = resolv_conf.PATH) -> Check:
@@ -200,6 +224,9 @@ def explain_tap(error: OSError, name: str = "", path: Path = TUN) -> Problem:
             return Problem(detail, f"as root: chmod 0666 {path}")
         case errno.EPERM:
             return Problem(detail, f"allow the device to this container: --device {path}")
+        case errno.ENOTTY:
+            detail = f"{path} is not the TUN/TAP device"
+            return Problem(detail, f"as root: rm {path} && mknod -m 0666 {path} c 10 200")
     return Problem(detail, "see Documentation/networking/tuntap.rst of the kernel")
 
 
@@ -220,13 +247,17 @@ def _attempt(action: Callable[[], None]) -> OSError | None:
         number = child.receive(Kind.DONE).number
     finally:
         child.close()
-    return OSError(number, os.strerror(number)) if number else None
+    return _os_error(number) if number else None
+
+
+def _os_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
 
 
 def _make_tap_with_offload() -> None:
     tap = interface.make_tap("tap0")
     if not tap.vnet:
-        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        raise _os_error(errno.EOPNOTSUPP)
     fcntl.ioctl(tap.fd, _TUNSETOFFLOAD, _TUN_F_CSUM | _TUN_F_TSO4 | _TUN_F_TSO6)
 
 

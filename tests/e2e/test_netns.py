@@ -65,6 +65,14 @@ def test_command_not_executable(
     assert done.stderr.count("\n") == 1
 
 
+def test_empty_command(family: Family) -> None:
+    done = family.run("")
+    assert done.returncode == 127
+    assert done.stderr == (
+        "parent: command '' not found: check the spelling, or install it into PATH\n"
+    )
+
+
 def test_directory_is_not_executable(family: Family, tmp_path: Path) -> None:
     done = family.run(str(tmp_path))
     assert done.returncode == 126
@@ -132,6 +140,8 @@ def test_close_before_anything_happened() -> None:
     [
         ("mount -t tmpfs tmpfs /dev/net", "/dev/net/tun"),
         ("echo 0 > /proc/sys/user/max_net_namespaces", "user.max_net_namespaces"),
+        ("echo 0 > /proc/sys/user/max_mnt_namespaces", "user.max_mnt_namespaces"),
+        ("mount -t tmpfs tmpfs /dev; mkdir /dev/net; touch /dev/net/tun", "not the TUN/TAP"),
     ],
 )
 def test_refusal_is_one_line(family: Family, obstacle: str, remedy: str) -> None:

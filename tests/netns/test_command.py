@@ -31,6 +31,10 @@ def test_explain_path(
     assert str(program) in str(error)
 
 
+def test_an_endless_name_is_cut() -> None:
+    assert len(str(command.explain(errno.ENOENT, "x" * 100_000))) < 400
+
+
 def test_explain_directory(tmp_path: Path) -> None:
     error = command.explain(errno.EACCES, str(tmp_path))
     assert error.exit_status == 126

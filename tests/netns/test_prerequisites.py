@@ -81,10 +81,29 @@ def test_tun_closed(tmp_path: Path) -> None:
     assert problem.remedy == f"as root: chmod 0666 {tmp_path / 'tun'}"
 
 
-def test_tun_present(tmp_path: Path) -> None:
-    path = tmp_path / "tun"
-    path.touch()
-    assert prerequisites.check_tun(path).passed
+def test_tun_present() -> None:
+    if not prerequisites.TUN.exists():
+        pytest.skip(f"no {prerequisites.TUN} here")
+    check = prerequisites.check_tun()
+    assert check.passed or "chmod 0666" in check.remedy
+
+
+def test_what_is_not_tun(tmp_path: Path) -> None:
+    plain, fifo = tmp_path / "plain", tmp_path / "fifo"
+    plain.touch()
+    os.mkfifo(fifo)
+    for path in (plain, fifo, Path("/dev/null")):
+        check = prerequisites.check_tun(path)
+        assert not check.passed
+        assert check.remedy == f"as root: rm {path} && mknod -m 0666 {path} c 10 200"
+
+
+def test_offload_is_not_tried_without_a_tap(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = prerequisites.Check("tun", False, "no", "yes")
+    monkeypatch.setattr(prerequisites, "check_tun", lambda: missing)
+    check = prerequisites.check_offload()
+    assert not check.passed
+    assert "kernel" not in check.remedy
 
 
 def test_tap_name_taken() -> None:
@@ -112,15 +131,23 @@ def test_low_ports(tmp_path: Path) -> None:
         (f"{os.getuid()}:100000:1000\n", False),
         ("somebody-else:100000:65536\n", False),
         ("# no line of this kind\n\n", False),
+        (f"{os.getuid()}:x:y\n{os.getuid()}:100000:-1\n", False),
+        (f"caf\udce9:1:1\n{os.getuid()}:100000:65536\n", True),
     ],
 )
 def test_subordinate_ids(tmp_path: Path, lines: str, passed: bool) -> None:
     path = tmp_path / "subuid"
-    path.write_text(lines)
+    path.write_text(lines, errors="surrogateescape")
     check = prerequisites.check_subordinate_ids(path)
     assert check.passed is passed
     assert not check.required
     assert passed or "usermod --add-subuids" in check.remedy
+
+
+def test_nobody_elses_subordinate_ids_are_recommended(tmp_path: Path) -> None:
+    path = tmp_path / "subuid"
+    path.write_text("somebody:300000:65536\nelse:100000:65536\n")
+    assert "365536-431071" in prerequisites.check_subordinate_ids(path).remedy
 
 
 def test_no_subordinate_ids(tmp_path: Path) -> None:
