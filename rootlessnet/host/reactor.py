@@ -5,7 +5,8 @@ The epoll set lies inside the event loop's own (an epoll descriptor is readable 
 so a socket costs one `epoll_ctl` in its life instead of several for each change of interest, and
 all that is ready is handled in one go: sockets edge-triggered, the TAP level-triggered. After each
 round the stack sends the acknowledgements it owes and the timer is set for its earliest deadline.
-Read: epoll(7).
+A callback that raises is a defect, which is reported and costs nobody else an event: an edge does
+not come twice. Read: epoll(7).
 """
 
 import asyncio
@@ -93,22 +94,34 @@ class Reactor:
         self.now = monotonic()
         deferred, self._deferred = self._deferred, []
         for callback in deferred:
-            callback()
+            try:
+                callback()
+            except Exception as error:
+                self._report(error)
         callbacks, added = self._callbacks, self._added
         added.clear()
         for descriptor, events in self._epoll.poll(0, _ROUND):
             ready = callbacks.get(descriptor)
             # A descriptor that was closed and given out anew meanwhile: the event is not for it.
             if ready is not None and descriptor not in added:
-                ready(events)
+                try:
+                    ready(events)
+                except Exception as error:
+                    self._report(error)
         self._settle()
 
     def _run(self, callback: Callable[[], None]) -> None:
         if self._epoll.closed:
             return
         self.now = monotonic()
-        callback()
-        self._settle()
+        try:
+            callback()
+        finally:
+            self._settle()
+
+    def _report(self, error: Exception) -> None:
+        message = "a defect of rootlessnet, please report it"
+        self.loop.call_exception_handler({"message": message, "exception": error})
 
     def _settle(self) -> None:
         """Send what is owed, and set the timer."""
@@ -126,6 +139,8 @@ class Reactor:
     def _expire(self) -> None:
         self._timer, self._armed = None, inf
         self.now = monotonic()
-        if self._gateway is not None:
-            self._gateway.expire(self.now)
-        self._settle()
+        try:
+            if self._gateway is not None:
+                self._gateway.expire(self.now)
+        finally:
+            self._settle()

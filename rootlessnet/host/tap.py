@@ -2,8 +2,9 @@
 
 Whether the kernel takes segmentation offload is tried at start with a frame that nobody receives,
 for some kernels accept the flags and then refuse the frames. Should they begin to refuse later, the
-frame at hand is cut in software and so are all that follow: no connection notices. A device without
-virtio-net header gets an empty one on the way in, so the stack sees one kind of frame. Read:
+frame at hand is cut in software and so are all of its kind that follow: no connection notices. Each
+kind stands for itself, since before Linux 6.2 there is none for UDP. A device without virtio-net
+header gets an empty one on the way in, so the stack sees one kind of frame. Read:
 tun(4), linux/if_tun.h, virtio 1.2 5.1.6.
 """
 
@@ -12,6 +13,7 @@ import fcntl
 import io
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from rootlessnet.host.reactor import LEVEL, Reactor
 from rootlessnet.stack.host import Payload
@@ -19,7 +21,15 @@ from rootlessnet.wire import ethernet, ipv4, segmentation, tcp, vnet
 
 TUNSETOFFLOAD = 0x400454D0
 _CSUM, _TSO4, _TSO6, _USO4, _USO6 = 0x01, 0x02, 0x04, 0x20, 0x40
-_OFFLOADS = (_CSUM | _TSO4 | _TSO6 | _USO4 | _USO6, _CSUM | _TSO4 | _TSO6, 0)
+# What is asked for, in turn, and the kinds of segmented frames that are then taken.
+_OFFLOADS: tuple[tuple[int, frozenset[int]], ...] = (
+    (
+        _CSUM | _TSO4 | _TSO6 | _USO4 | _USO6,
+        frozenset({vnet.GSO_NONE, vnet.GSO_TCPV4, vnet.GSO_TCPV6, vnet.GSO_UDP_L4}),
+    ),
+    (_CSUM | _TSO4 | _TSO6, frozenset({vnet.GSO_NONE, vnet.GSO_TCPV4, vnet.GSO_TCPV6})),
+)
+_NONE: frozenset[int] = frozenset()
 
 _BATCH = 64  # frames read before others get their turn
 _LARGEST = vnet.SIZE + ethernet.HEADER.size + 4 + ipv4.MAX_LENGTH
@@ -38,7 +48,8 @@ class Tap:
         self._buffer = memoryview(bytearray(_LARGEST))
         self._offset = 0 if has_vnet else vnet.SIZE
         self._has_vnet = has_vnet
-        self.offload = has_vnet and self._enable_offload()
+        # The kinds of frames that go to the kernel as they are; GSO_NONE: unsummed ones.
+        self.offload = self._enable_offload() if has_vnet else _NONE
         self.refused = 0  # frames the device did not take
         self._receive: Callable[[memoryview, float], None] = lambda _frame, _now: None
 
@@ -49,15 +60,16 @@ class Tap:
 
     def write(self, header: bytes | bytearray, payload: Payload) -> None:
         """Send one frame. Never raises: a frame that the device refuses is lost."""
-        if self.offload:
+        kind = header[1]  # of segmentation, in the virtio-net header
+        if kind in self.offload:
             try:
                 os.writev(self._fd, (header, payload))
                 return
             except OSError as error:
-                if error.errno != errno.EINVAL or not header[1]:
+                if error.errno != errno.EINVAL or kind == vnet.GSO_NONE:
                     self.refused += 1
                     return
-                self.offload = False
+                self.offload -= {kind}
         self._write_plain(header, payload)
 
     def close(self) -> None:
@@ -89,14 +101,16 @@ class Tap:
                 return
             receive(buffer[: offset + size], now)
 
-    def _enable_offload(self) -> bool:
-        for flags in _OFFLOADS:
+    def _enable_offload(self) -> frozenset[int]:
+        for flags, kinds in _OFFLOADS:
             try:
                 fcntl.ioctl(self._fd, TUNSETOFFLOAD, flags)
             except OSError:
                 continue
-            return bool(flags) and self._takes_segmentation()
-        return False
+            return kinds if self._takes_segmentation() else _NONE
+        with suppress(OSError):  # an emulation of Linux without it
+            fcntl.ioctl(self._fd, TUNSETOFFLOAD, 0)
+        return _NONE
 
     def _takes_segmentation(self) -> bool:
         """Write a segmented frame to a hardware address that is nobody's."""

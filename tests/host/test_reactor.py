@@ -63,6 +63,24 @@ def test_level_and_edge(reactor: HostReactor, make_event: MakeEvent) -> None:
     assert called.count(edge) == 1
 
 
+def test_a_defect_costs_nobody_else_an_event(reactor: HostReactor, make_event: MakeEvent) -> None:
+    """An edge does not come twice."""
+    failures: list[object] = []
+    reactor.loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    called: list[str] = []
+    failure = ZeroDivisionError()
+
+    def fail(*_: int) -> None:
+        raise failure
+
+    reactor.add(make_event(1), EDGE, fail)
+    reactor.add(make_event(1), EDGE, lambda _: called.append("ready"))
+    reactor.defer(fail)
+    reactor.defer(lambda: called.append("deferred"))
+    reactor.wait(lambda: len(called) == 2, "the others")
+    assert failures == [failure, failure]
+
+
 def test_another_callback(reactor: HostReactor, make_event: MakeEvent) -> None:
     event = make_event(1)
     called: list[str] = []

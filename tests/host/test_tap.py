@@ -13,7 +13,7 @@ import socket
 from collections.abc import Iterator, Sequence
 
 import pytest
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
@@ -56,6 +56,7 @@ class Kernel:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.offloads: set[int] | None = None  # None: every set
         self.refusal: int | None = None  # the errno that segmented frames get
+        self.refused_kinds = {vnet.GSO_TCPV4, vnet.GSO_UDP_L4}
         self.asked: list[int] = []
         self.written: list[bytes] = []
         monkeypatch.setattr(fcntl, "ioctl", self.ioctl)
@@ -70,7 +71,7 @@ class Kernel:
 
     def writev(self, fd: int, parts: Sequence[bytes]) -> int:
         frame = b"".join(parts)
-        if self.refusal is not None and frame[1]:
+        if self.refusal is not None and frame[1] in self.refused_kinds:
             raise OSError(self.refusal, "not this one")
         self.written.append(frame)
         return len(frame)
@@ -234,7 +235,7 @@ TSO, NOTHING = 0x07, 0
 def test_fewer_offloads(kernel: Kernel, make_tap: MakeTap, offloads: set[int], taken: bool) -> None:
     """Before Linux 6.2 there is none for UDP."""
     kernel.offloads = offloads
-    assert make_tap().offload is taken
+    assert bool(make_tap().offload) is taken
     assert kernel.asked[0] == 0x67
     assert kernel.asked[-1] == max(offloads)
 
@@ -250,7 +251,7 @@ def test_no_offload_at_all(kernel: Kernel, make_tap: MakeTap) -> None:
 def test_offload_that_is_accepted_and_then_refused(kernel: Kernel, make_tap: MakeTap) -> None:
     kernel.refusal = errno.EINVAL
     tap = make_tap()
-    assert (tap.offload, kernel.written) == (False, [])
+    assert (tap.offload, kernel.written) == (frozenset(), [])
     tap.write(SUPER + TCP_FRAME, bytes(1500))
     assert [len(frame) for frame in kernel.written] == [
         vnet.SIZE + len(TCP_FRAME) + size for size in (1000, 500)
@@ -263,15 +264,38 @@ def test_offload_that_is_refused_later(kernel: Kernel, make_tap: MakeTap) -> Non
     kernel.written.clear()
     kernel.refusal = errno.EINVAL
     tap.write(SUPER + TCP_FRAME, bytes(1500))
-    assert not tap.offload
+    assert vnet.GSO_TCPV4 not in tap.offload
     frames = [dissected(frame[vnet.SIZE :]) for frame in kernel.written]
     assert [len(frame[TCP].payload) for frame in frames] == [1000, 500]
     assert {frame[: vnet.SIZE] for frame in kernel.written} == {vnet.NO_OFFLOAD}
     assert tap.refused == 0
 
 
+UDP_SUPER = vnet.HEADER.pack(vnet.NEEDS_CSUM, vnet.GSO_UDP_L4, 42, 1000, 34, 6)
+UDP_FRAME = bytes(Ether() / IP(src="192.0.2.1", dst="10.0.2.100") / UDP(sport=1, dport=2))
+
+
+@pytest.mark.parametrize("when", ["from the start", "later"])
+def test_offload_that_is_refused_for_udp_alone(
+    kernel: Kernel, make_tap: MakeTap, when: str
+) -> None:
+    """TCP goes on at full speed, also before Linux 6.2, which has none for UDP."""
+    if when == "from the start":
+        kernel.offloads = {TSO, NOTHING}
+    tap = make_tap()
+    kernel.refusal, kernel.refused_kinds = errno.EINVAL, {vnet.GSO_UDP_L4}
+    kernel.written.clear()
+    tap.write(UDP_SUPER + UDP_FRAME, bytes(1500))
+    assert [len(frame) for frame in kernel.written] == [
+        vnet.SIZE + len(UDP_FRAME) + size for size in (1000, 500)
+    ]
+    kernel.written.clear()
+    tap.write(SUPER + TCP_FRAME, bytes(1500))
+    assert kernel.written == [SUPER + TCP_FRAME + bytes(1500)]
+
+
 def test_a_frame_that_is_refused_for_another_reason(kernel: Kernel, make_tap: MakeTap) -> None:
     tap = make_tap()
     kernel.refusal = errno.ENOBUFS
     tap.write(SUPER + TCP_FRAME, bytes(1500))
-    assert (tap.offload, tap.refused) == (True, 1)
+    assert (vnet.GSO_TCPV4 in tap.offload, tap.refused) == (True, 1)

@@ -3,6 +3,7 @@ answers only from those it has sent to (REQ-8), and an end to every flow (REQ-5)
 """
 
 import errno
+import random
 from itertools import groupby
 
 import pytest
@@ -108,6 +109,17 @@ def test_a_burst_of_the_remote_stays_one(
     assert vnet.HEADER.unpack_from(frame) == header
     assert payload == bytes(length)
     assert_datagram(world.heard_one(), payload, (REMOTE, 7000))
+
+
+@pytest.mark.parametrize(("segment", "lengths"), [(1400, [64_400, 1_600]), (40_000, [40_000] * 2)])
+def test_a_burst_that_no_frame_can_hold(segment: int, lengths: list[int]) -> None:
+    """Hosts may join more than 64 KB: ip link set lo gro_max_size 131072."""
+    world = World(mtu=65520)
+    world.send(udp())
+    payload = random.Random(3).randbytes(sum(lengths))
+    world.receive(world.host.udp[0], payload, (REMOTE, 7000), segment)
+    heard = [bytes(one[UDP].payload) for one in world.heard()]
+    assert ([len(one) for one in heard], b"".join(heard)) == (lengths, payload)
 
 
 @pytest.mark.parametrize("segment", [1473, 1480, 2000])
