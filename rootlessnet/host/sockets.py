@@ -1,5 +1,6 @@
 """The stack's `Host`: opens host sockets on the reactor. Read: socket(7), icmp(7)."""
 
+import resource
 import socket
 from collections.abc import Callable, Sequence
 
@@ -9,6 +10,14 @@ from rootlessnet.host.resolver import Resolver
 from rootlessnet.host.tcp import TcpSocket
 from rootlessnet.stack.host import Receiver, SocketAddress
 
+_UNLIMITED = 1 << 30
+
+
+def descriptor_limit() -> int:
+    """How many descriptors this process may have: getrlimit(2)."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft >= 0 else _UNLIMITED
+
 
 class HostSockets:
     """The host's actions on ordinary sockets."""
@@ -16,6 +25,9 @@ class HostSockets:
     def __init__(self, reactor: Reactor, resolver: Resolver) -> None:
         self._reactor = reactor
         self._resolver = resolver
+
+    def capacity(self) -> int:
+        return descriptor_limit()
 
     def open_tcp(self) -> TcpSocket:
         return TcpSocket(self._reactor)

@@ -13,7 +13,7 @@ from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire import MalformedError, icmp, ip, ipv4
 from rootlessnet.wire.ip import Packet
 
-MAX_FLOWS = 256
+MAX_FLOWS = 256  # and at most a sixteenth of the host's sockets
 
 
 class EchoFlow(DatagramFlow):
@@ -76,7 +76,7 @@ class EchoFlows:
         self._frames = frames
         self._host = host
         self._network = frames.network
-        self._flows = DatagramFlows(timers, MAX_FLOWS)
+        self._flows = DatagramFlows(timers, min(MAX_FLOWS, host.capacity() // 16))
         self._endpoints: dict[bytes, EchoEndpoint] = {}  # by guest address and identifier
 
     def __len__(self) -> int:

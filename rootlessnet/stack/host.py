@@ -67,6 +67,11 @@ class HostDatagram(Protocol):
 class Host(Protocol):
     """The host's actions."""
 
+    def capacity(self) -> int:
+        """How many sockets it may have open at a time: each table of flows takes a share, so that
+        one that is full leaves the others theirs.
+        """
+
     def open_tcp(self) -> HostTcp:
         """A TCP socket that is not connected yet."""
 

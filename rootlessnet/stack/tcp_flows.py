@@ -21,8 +21,8 @@ from rootlessnet.wire import icmp, ip, ipv4, tcp
 from rootlessnet.wire.ip import Packet
 from rootlessnet.wire.tcp import ACK, RST, SYN, Segment
 
-MAX_FLOWS = 32768
-MAX_CONNECTING = 1024  # of them, those whose host still connects
+MAX_FLOWS = 32768  # and at most half of the host's sockets
+MAX_CONNECTING = 1024  # of them, those whose host still connects, and at most a quarter
 _HEADERS = ipv4.SIZE + tcp.SIZE
 _DNS_PORT = 53
 _EPHEMERAL = range(49152, 65536)  # RFC 6335
@@ -77,6 +77,7 @@ class TcpFlows:
         # Oldest first. Those that have connected meanwhile go when they are the oldest.
         self._connecting: dict[bytes, Connection] = {}
         self._segment = Segment()
+        self._capacity = host.capacity()
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -99,7 +100,7 @@ class TcpFlows:
         self, user: User, client: SocketAddress, guest_port: int, now: float
     ) -> Connection:
         """Open a connection from a client of a published port to the guest. Raises OSError."""
-        if len(self._flows) >= MAX_FLOWS:
+        if self._is_full():
             raise OSError(errno.ENOBUFS, "there are too many connections")
         network = self._network
         address, port = network.client(client[0]), client[1]
@@ -117,6 +118,9 @@ class TcpFlows:
         connection = self._add(addresses + ports, addresses, ports, user, now)
         connection.active_open(now)
         return connection
+
+    def _is_full(self) -> bool:
+        return len(self._flows) >= min(MAX_FLOWS, self._capacity // 2)
 
     def remove(self, key: bytes) -> None:
         """The connection of `key` holds no more state."""
@@ -150,7 +154,7 @@ class TcpFlows:
             self._reset(packet, segment)
 
     def _open_outbound(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:
-        if len(self._flows) >= MAX_FLOWS:
+        if self._is_full():
             return  # the guest sends its SYN again
         try:
             targets = self._targets(packet.destination, int.from_bytes(segment.ports[2:], "big"))
@@ -161,7 +165,7 @@ class TcpFlows:
         if not targets:
             self._reset(packet, segment)
             return
-        if len(self._connecting) >= MAX_CONNECTING:
+        if len(self._connecting) >= min(MAX_CONNECTING, self._capacity // 4):
             self.make_room()
         user = self._host.open_tcp()
         flow = self._new_flow(key, packet.addresses, segment.ports)

@@ -12,7 +12,7 @@ from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire import icmp, ip, ipv4, udp, vnet
 from rootlessnet.wire.ip import Packet
 
-MAX_FLOWS = 4096
+MAX_FLOWS = 4096  # and at most an eighth of the host's sockets
 _DNS_PORT = 53
 
 
@@ -91,7 +91,7 @@ class UdpFlows:
         self._frames = frames
         self._host = host
         self._network = frames.network
-        self._flows = DatagramFlows(timers, MAX_FLOWS)
+        self._flows = DatagramFlows(timers, min(MAX_FLOWS, host.capacity() // 8))
         self._endpoints: dict[bytes, OutboundEndpoint] = {}  # by guest address and port
 
     def __len__(self) -> int:

@@ -9,7 +9,7 @@ from scapy.packet import Packet
 from rootlessnet.stack import tcp_flows
 from rootlessnet.tcp.interface import TOMBSTONE
 from tests.stack.tcp_guest import ISN, established, opening, said
-from tests.stack.world import DNS, GUEST, REMOTE, World, tcp
+from tests.stack.world import DNS, GUEST, REMOTE, World, echo, tcp, udp
 from tests.wire.oracle import from_guest
 
 # ── segments of no connection, RFC 9293 3.10.7.1 ─────────────────────────────────────────────────
@@ -143,3 +143,22 @@ def test_without_descriptors_the_oldest_connect_gives_way() -> None:
     assert (world.heard(), len(world.gateway.tcp)) == ([], 0)
     opening(world, tcp("S", sport=2)).connection.accept(world.now)
     assert said(world.heard_one())[0] == "SA"
+
+
+def test_every_table_leaves_the_others_their_share_of_sockets() -> None:
+    world = World(capacity=64)
+    for number in range(100):
+        world.send(tcp("S", sport=1 + number))
+        world.send(udp(sport=1 + number))
+        world.send(echo(identifier=number))
+    world.heard()
+    assert len(world.gateway.tcp) == 64 // 4, "those that still connect"
+    assert (len(world.gateway.udp), len(world.gateway.echo)) == (64 // 8, 64 // 16)
+    for host in world.host.tcp[-64 // 4 :]:
+        host.connection.accept(world.now)
+    for number in range(100):
+        opening(world, tcp("S", sport=1000 + number)).connection.accept(world.now)
+        if len(world.gateway.tcp) == 64 // 2:
+            break
+    world.send(tcp("S", sport=2000))
+    assert len(world.gateway.tcp) == 64 // 2

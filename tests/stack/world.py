@@ -100,13 +100,17 @@ class FakeDatagram:
 class FakeHost:
     """The stack's Host. `failure`, when set, is the errno that opening a socket ends with."""
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int = 1 << 20) -> None:
         self.tcp: list[FakeTcp] = []
         self.udp: list[FakeDatagram] = []
         self.echo: list[FakeDatagram] = []
         self.queries: list[tuple[bytes, Callable[[bytes], None]]] = []
         self.servers: list[SocketAddress] = [("198.51.100.53", 53), ("2001:db8::53", 53)]
         self.failure: int | None = None
+        self.sockets = capacity
+
+    def capacity(self) -> int:
+        return self.sockets
 
     def open_tcp(self) -> FakeTcp:
         self.tcp.append(FakeTcp())
@@ -134,9 +138,11 @@ class FakeHost:
 class World:
     """Guest, gateway, host and clock. `now` is in seconds."""
 
-    def __init__(self, *, mtu: int = MTU, host_loopback: bool = False) -> None:
+    def __init__(
+        self, *, mtu: int = MTU, host_loopback: bool = False, capacity: int = 1 << 20
+    ) -> None:
         self.now = START
-        self.host = FakeHost()
+        self.host = FakeHost(capacity)
         self.link = FakeLink()
         plan = network(mtu=mtu, host_loopback=host_loopback)
         self.gateway = Gateway(plan, self.link, self.host, bytes(16))
