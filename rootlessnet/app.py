@@ -36,6 +36,8 @@ from rootlessnet.stack.network import Network
 _SECRET_SIZE = 16
 _M_TRIM_THRESHOLD = -1
 _KEPT = 64 << 20  # bytes
+_LINGER = 10.0  # seconds without progress after which what a dead command has sent is given up
+_LOOK = 0.01  # seconds between two looks for it
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
@@ -75,11 +77,11 @@ class Instance:
             tap.mac,
             config.host_loopback,
         )
-        sockets = HostSockets(self._reactor, Resolver(self._reactor, servers))
-        gateway = Gateway(network, self._tap, sockets, secrets.token_bytes(_SECRET_SIZE))
+        self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers))
+        gateway = Gateway(network, self._tap, self._sockets, secrets.token_bytes(_SECRET_SIZE))
         self._reactor.drive(gateway)
         self._tap.start(gateway.receive)
-        self._forwards = Forwards(self._reactor, gateway)
+        self._forwards = Forwards(self._reactor, gateway, self._sockets)
         try:
             for forward in config.forwards:
                 self._forwards.open(forward)
@@ -103,8 +105,24 @@ class Instance:
     async def wait(self) -> int:
         """The exit status: 0 to 255 the command's, 128+n after a death by signal n; 0 when the
         namespace or the network ended first, or `stop` was called.
+
+        As on a bare host, what the command sent before its end reaches the far end all the same,
+        unless that takes nothing for ten seconds.
         """
-        return await asyncio.shield(self._status)
+        status = await asyncio.shield(self._status)
+        if isinstance(self._served, Guest):
+            await self._linger(self._served)
+        return status
+
+    def send_signal(self, number: int, from_terminal: bool = False) -> None:
+        """Pass a signal on to the command, unless it had it itself `from_terminal`. One that ends
+        programs ends what has no command: an attachment, and the wait for what a command has sent.
+        """
+        if isinstance(self._served, Guest) and not self._status.done():
+            if not from_terminal:
+                self._served.send_signal(number)
+        elif number in _ENDING:
+            self.stop()
 
     def stop(self) -> None:
         """End the network, the command and everything it has started. Idempotent."""
@@ -117,6 +135,7 @@ class Instance:
             self._served = None
         if not self._reactor.closed:
             self._forwards.close_all()
+            self._sockets.close()
             self._tap.close()
             self._reactor.close()
 
@@ -132,6 +151,23 @@ class Instance:
         self._tap.vanished = lambda: self._end(0)
         if attachment.fileno() >= 0:
             self._watch(attachment.fileno(), lambda: 0 if attachment.gone() else None)
+
+    async def _linger(self, guest: Guest) -> None:
+        """Let the guest's kernel send what the command has left to it.
+
+        The namespace lives on in the TAP's descriptor when every process in it has ended.
+        """
+        guest.close()
+        if self._reactor.closed:
+            return
+        self._tap.read_all()
+        before = self._sockets.unfinished()
+        patience = self._loop.time() + _LINGER
+        while before and self._loop.time() < patience:
+            await asyncio.sleep(_LOOK)
+            now = self._sockets.unfinished()  # none, once the network was stopped
+            if now != before:
+                before, patience = now, self._loop.time() + _LINGER
 
     def _watch(self, descriptor: int, poll: Callable[[], int | None]) -> None:
         """End with the status that `poll` knows, some time after `descriptor` is readable."""
@@ -188,28 +224,22 @@ async def _start(
 def run_guest(guest: Guest, config: RunConfig) -> int:
     """Run a launched guest's command to its end, passing signals on; its exit status."""
 
-    def begin(instance: Instance) -> Callable[[int], None]:
+    def begin(instance: Instance) -> None:
         guest.stop_with_command()
         instance.serve(guest)
-        return guest.send_signal
 
     return _run(guest, config.network, begin)
 
 
 def run_attachment(attachment: Attachment, config: AttachConfig) -> int:
     """Serve a namespace until it, its process or this program is to end; 0."""
-
-    def begin(instance: Instance) -> Callable[[int], None]:
-        instance.follow(attachment)
-        return lambda number: instance.stop() if number in _ENDING else None
-
-    return _run(attachment, config.network, begin)
+    return _run(attachment, config.network, lambda instance: instance.follow(attachment))
 
 
 def _run(
     served: Guest | Attachment,
     config: NetworkConfig,
-    begin: Callable[[Instance], Callable[[int], None]],
+    begin: Callable[[Instance], None],
 ) -> int:
     """Run an instance on a loop of its own. The loop is made while the child is still at work."""
     servers = nameservers(config)
@@ -218,9 +248,9 @@ def _run(
     loop = uvloop.new_event_loop()
     instance = Instance(loop, served.receive_tap(), config, servers)
     try:
-        pass_on = begin(instance)
+        begin(instance)
         gc.freeze()  # what start-up made stays: the collector need not look at it again
-        signals = Signals(loop, pass_on)
+        signals = Signals(loop, instance.send_signal)
         try:
             return loop.run_until_complete(instance.wait())
         finally:

@@ -36,8 +36,16 @@ _buffer = memoryview(bytearray(_LARGEST))
 class DatagramSocket:
     """The stack's `HostDatagram`."""
 
-    def __init__(self, reactor: Reactor, bound: socket.socket, receiver: Receiver) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        bound: socket.socket,
+        receiver: Receiver,
+        opened: "set[DatagramSocket]",
+    ) -> None:
+        """`opened` has it until it is closed."""
         self._reactor = reactor
+        self._opened = opened
         self._socket = bound
         self._receiver = receiver
         bound.setblocking(False)
@@ -49,6 +57,7 @@ class DatagramSocket:
             with suppress(OSError):  # before Linux 5.0
                 bound.setsockopt(_SOL_UDP, _UDP_GRO, 1)
         reactor.add(bound.fileno(), LEVEL, self._ready)
+        opened.add(self)
 
     def send(self, payload: Payload, remote: SocketAddress, segment: int) -> None:
         if segment and segment < len(payload):
@@ -57,6 +66,7 @@ class DatagramSocket:
             self._send_one(payload, remote)
 
     def close(self) -> None:
+        self._opened.discard(self)
         self._reactor.remove(self._socket.fileno())
         self._socket.close()
 

@@ -12,9 +12,8 @@ from collections.abc import Callable
 
 from rootlessnet.config import Forward
 from rootlessnet.errors import RootlessnetError
-from rootlessnet.host.datagram import DatagramSocket
 from rootlessnet.host.reactor import LEVEL, Reactor
-from rootlessnet.host.tcp import TcpSocket
+from rootlessnet.host.sockets import HostSockets
 from rootlessnet.stack.gateway import Gateway
 
 _ACCEPTS = 64  # connections accepted before others get their turn
@@ -27,10 +26,16 @@ class Listener:
     """A published TCP port on one host address."""
 
     def __init__(
-        self, reactor: Reactor, gateway: Gateway, listening: socket.socket, guest_port: int
+        self,
+        reactor: Reactor,
+        gateway: Gateway,
+        sockets: HostSockets,
+        listening: socket.socket,
+        guest_port: int,
     ) -> None:
         self._reactor = reactor
         self._gateway = gateway
+        self._sockets = sockets
         self._socket = listening
         self._guest_port = guest_port
         self._resume()
@@ -60,7 +65,7 @@ class Listener:
 
     def _join(self, client: socket.socket, address: tuple[str, int]) -> None:
         client.setblocking(False)
-        inbound = TcpSocket(self._reactor)
+        inbound = self._sockets.open_tcp()
         try:
             inbound.accepted(client)
             now = self._reactor.now
@@ -72,9 +77,10 @@ class Listener:
 class Forwards:
     """The published ports of a guest."""
 
-    def __init__(self, reactor: Reactor, gateway: Gateway) -> None:
+    def __init__(self, reactor: Reactor, gateway: Gateway, sockets: HostSockets) -> None:
         self._reactor = reactor
         self._gateway = gateway
+        self._sockets = sockets
         self._closers: dict[Forward, list[Callable[[], None]]] = {}
 
     def open(self, forward: Forward) -> None:
@@ -83,10 +89,7 @@ class Forwards:
             raise RootlessnetError(f"cannot publish {forward}: it is published already")
         bound = _bind(forward)
         if forward.protocol == "tcp":
-            self._closers[forward] = [
-                Listener(self._reactor, self._gateway, one, forward.guest_port).close
-                for one in bound
-            ]
+            self._closers[forward] = [self._open_tcp(one, forward.guest_port) for one in bound]
         else:
             self._closers[forward] = [self._open_udp(one, forward.guest_port) for one in bound]
 
@@ -103,9 +106,12 @@ class Forwards:
         for forward in list(self._closers):
             self.close(forward)
 
+    def _open_tcp(self, bound: socket.socket, guest_port: int) -> Callable[[], None]:
+        return Listener(self._reactor, self._gateway, self._sockets, bound, guest_port).close
+
     def _open_udp(self, bound: socket.socket, guest_port: int) -> Callable[[], None]:
         port = self._gateway.udp.publish(guest_port)
-        port.socket = DatagramSocket(self._reactor, bound, port)
+        port.socket = self._sockets.open_datagram(bound, port)
         return port.withdraw
 
 

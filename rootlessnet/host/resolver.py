@@ -45,6 +45,11 @@ class Resolver:
         self._queries[pending] = None
         pending.ask_next()
 
+    def close(self) -> None:
+        """Give up every query."""
+        for query in list(self._queries):
+            query.close()
+
     def prefer(self, server: SocketAddress) -> None:
         """Ask this nameserver first from now on."""
         if self._servers[0] != server:

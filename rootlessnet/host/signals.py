@@ -2,8 +2,9 @@
 
 The command shares our process group and terminal, so what the terminal sends reaches it without us;
 only what a process sent to us alone must be passed on. siginfo tells the two apart, and a signalfd
-is the way to siginfo that fits a loop. The stop signals are not for here: `Guest` stops us when the
-command has stopped. Read: signalfd(2), sigaction(2) for si_code.
+is the way to siginfo that fits a loop; what to do about each is the receiver's business. The stop
+signals are not for here: `Guest` stops us when the command has stopped. Read: signalfd(2),
+sigaction(2) for si_code.
 """
 
 import asyncio
@@ -29,9 +30,13 @@ _SIGSET_SIZE = 128  # sizeof(sigset_t) in every Linux libc
 
 
 class Signals:
-    """Calls `passed` with the number of each signal that a process sent to us."""
+    """Calls `passed` with the number of each signal, and whether the whole process group had it
+    from the terminal.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, passed: Callable[[int], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, passed: Callable[[int, bool], None]
+    ) -> None:
         self._loop = loop
         self._passed = passed
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED)
@@ -50,8 +55,7 @@ class Signals:
         except BlockingIOError:
             return
         for number, _, code in _SIGINFO.iter_unpack(data):
-            if code != _SI_KERNEL or number not in _FROM_TERMINAL:
-                self._passed(number)
+            self._passed(number, code == _SI_KERNEL and number in _FROM_TERMINAL)
 
 
 def _signalfd() -> int:

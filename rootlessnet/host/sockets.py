@@ -25,28 +25,47 @@ class HostSockets:
     def __init__(self, reactor: Reactor, resolver: Resolver) -> None:
         self._reactor = reactor
         self._resolver = resolver
+        self._tcp: set[TcpSocket] = set()
+        self._datagrams: set[DatagramSocket] = set()
 
     def capacity(self) -> int:
         return descriptor_limit()
 
     def open_tcp(self) -> TcpSocket:
-        return TcpSocket(self._reactor)
+        """A socket that is to connect, or to be that of a client of a published port."""
+        return TcpSocket(self._reactor, self._tcp)
 
     def open_udp(self, receiver: Receiver) -> DatagramSocket:
         bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             bound.bind(("0.0.0.0", 0))
-            return DatagramSocket(self._reactor, bound, receiver)
+            return self.open_datagram(bound, receiver)
         except OSError:
             bound.close()
             raise
 
     def open_echo(self, receiver: Receiver) -> DatagramSocket:
         ping = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
-        return DatagramSocket(self._reactor, ping, receiver)
+        return self.open_datagram(ping, receiver)
+
+    def open_datagram(self, bound: socket.socket, receiver: Receiver) -> DatagramSocket:
+        """A socket that exists already, which is owned from here on."""
+        return DatagramSocket(self._reactor, bound, receiver, self._datagrams)
 
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
         self._resolver.resolve(query, answer)
+
+    def unfinished(self) -> dict[TcpSocket, tuple[int, int]]:
+        """The TCP sockets whose far end lacks bytes of the guest, or its FIN, with the progress."""
+        return {one: one.progress for one in self._tcp if one.lacks_bytes}
+
+    def close(self) -> None:
+        """Close every socket. Who lacks something of the guest's sees a reset."""
+        for connection in list(self._tcp):
+            connection.close()
+        for datagrams in list(self._datagrams):
+            datagrams.close()
+        self._resolver.close()
 
     def nameservers(self) -> Sequence[SocketAddress]:
         return self._resolver.nameservers()

@@ -32,6 +32,7 @@ _OFFLOADS: tuple[tuple[int, frozenset[int]], ...] = (
 _NONE: frozenset[int] = frozenset()
 
 _BATCH = 64  # frames read before others get their turn
+_QUEUE = 1 << 14  # frames that may wait, and more: interface.TX_QUEUE_LENGTH
 _LARGEST = vnet.SIZE + ethernet.HEADER.size + 4 + ipv4.MAX_LENGTH
 _NOBODY = b"\x02" + bytes(5)
 
@@ -50,6 +51,7 @@ class Tap:
         self._has_vnet = has_vnet
         # The kinds of frames that go to the kernel as they are; GSO_NONE: unsummed ones.
         self.offload = self._enable_offload() if has_vnet else _NONE
+        self._is_gone = False
         self.refused = 0  # frames the device did not take
         self._receive: Callable[[memoryview, float], None] = lambda _frame, _now: None
 
@@ -78,6 +80,12 @@ class Tap:
         self._file.close()
         os.close(self._fd)
 
+    def read_all(self) -> None:
+        """Give all frames that wait to the stack at once: who sent them has ended."""
+        for _ in range(_QUEUE // _BATCH):
+            if self._is_gone or not self._read_batch():
+                return
+
     def _write_plain(self, header: bytes | bytearray, payload: Payload) -> None:
         for frame in segmentation.segments(header, payload):
             try:
@@ -86,6 +94,10 @@ class Tap:
                 self.refused += 1
 
     def _readable(self, _events: int) -> None:
+        self._read_batch()
+
+    def _read_batch(self) -> bool:
+        """Give some frames to the stack; whether there may be more."""
         buffer, receive, now = self._buffer, self._receive, self._reactor.now
         readinto = self._file.readinto
         offset = self._offset
@@ -94,12 +106,14 @@ class Tap:
             try:
                 size = readinto(target)
             except OSError:
+                self._is_gone = True
                 self._reactor.remove(self._fd)
                 self.vanished()
-                return
+                return False
             if size is None:
-                return
+                return False
             receive(buffer[: offset + size], now)
+        return True
 
     def _enable_offload(self) -> frozenset[int]:
         for flags, kinds in _OFFLOADS:

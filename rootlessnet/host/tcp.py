@@ -29,7 +29,8 @@ _READS = 4  # reads before others get their turn
 # half as often; four gain no more, and their buffers would be mapped anew each time (mallopt(3)).
 _BURSTS = 2
 _NEXT_TARGET = 3.0  # seconds to wait for a target while there is another
-_RESET_ON_CLOSE = Struct("ii").pack(1, 0)
+_LINGER = Struct("ii")
+_RESET_ON_CLOSE, _SEND_ON_CLOSE = _LINGER.pack(1, 0), _LINGER.pack(0, 0)
 
 
 class TcpSocket:
@@ -43,6 +44,7 @@ class TcpSocket:
         "_finished",
         "_flow",
         "_more_behind",
+        "_opened",
         "_patience",
         "_reactor",
         "_socket",
@@ -51,8 +53,10 @@ class TcpSocket:
 
     _connection: Connection
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, reactor: Reactor, opened: "set[TcpSocket]") -> None:
+        """`opened` has it from its socket's first moment to its last."""
         self._reactor = reactor
+        self._opened = opened
         self._socket: socket.socket | None = None
         self._flow: OutboundFlow | None = None
         self._targets: list[SocketAddress] = []
@@ -119,7 +123,11 @@ class TcpSocket:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         # Data that the guest marks urgent is delivered in line; so is the far end's.
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        # Until the guest has said its last word, an end is a reset, even when we are killed: the
+        # far end must not take what it has for all.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._socket = opened
+        self._opened.add(self)
         self._reactor.add(opened.fileno(), EDGE, self._ready)
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────
@@ -205,6 +213,7 @@ class TcpSocket:
     def finish(self) -> None:
         self._finished = True
         if self._socket is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _SEND_ON_CLOSE)
             try:
                 self._socket.shutdown(socket.SHUT_WR)
             except OSError:
@@ -215,7 +224,21 @@ class TcpSocket:
     def abort(self) -> None:
         if self._socket is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self._drop()
+        self._drop()
+
+    @property
+    def lacks_bytes(self) -> bool:
+        """Whether the guest may have more to say than the kernel has for the far end."""
+        return self._established and not self._finished
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Changes with every byte that comes from the guest or leaves for the far end."""
+        return self._connection.rcv_nxt, self._connection.held
+
+    def close(self) -> None:
+        """The network ends. Where bytes of the guest are missing, the far end sees a reset."""
+        self._drop()
 
     # ── closing ──────────────────────────────────────────────────────────────────────────────────
 
@@ -249,3 +272,4 @@ class TcpSocket:
             self._reactor.remove(self._socket.fileno())
             self._socket.close()
             self._socket = None
+            self._opened.discard(self)

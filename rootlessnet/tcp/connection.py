@@ -70,6 +70,11 @@ class Connection(Sender):
         """Whether all is said and only the number of the last FIN is remembered."""
         return self.state is State.TIME_WAIT
 
+    @property
+    def held(self) -> int:
+        """How many bytes of the guest the user has yet to take."""
+        return len(self._receive_buffer)
+
     def may_be_reopened_by(self, segment: Segment) -> bool:
         """Whether a SYN on the same four-tuple begins a new connection (RFC 9293 MAY-2)."""
         newer = distance(self.rcv_nxt, segment.seq) >= 0

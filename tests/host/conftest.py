@@ -60,7 +60,7 @@ def far_end() -> Iterator[FarEnd]:
 
 @pytest.fixture
 def forwards(world: HostWorld) -> Iterator[Forwards]:
-    made = Forwards(world.reactor, world.gateway)
+    made = Forwards(world.reactor, world.gateway, world.host)
     yield made
     made.close_all()
 

@@ -48,5 +48,5 @@ class Opened:
 
 def open_on(reactor: HostReactor, bound: socket.socket) -> Opened:
     recorder = Recorder()
-    recorder.socket = DatagramSocket(reactor, bound, recorder)
+    recorder.socket = DatagramSocket(reactor, bound, recorder, set())
     return Opened(reactor, bound, recorder, recorder.socket)

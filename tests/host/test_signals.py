@@ -1,4 +1,4 @@
-"""Signals: what a process sends is passed on, what the terminal sends is not."""
+"""Signals: which ones are told of, and which of them the terminal sent."""
 
 import asyncio
 import fcntl
@@ -36,8 +36,8 @@ from rootlessnet.host.signals import Signals
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 loop = asyncio.new_event_loop()
 
-def passed(number):
-    print(signal.Signals(number).name, flush=True)
+def passed(number, from_terminal):
+    print(signal.Signals(number).name, "from the terminal" * from_terminal, flush=True)
     if number == signal.SIGHUP:
         loop.stop()
 
@@ -53,39 +53,39 @@ loop.close()
 def test_what_a_process_sends_is_passed_on(
     loop: asyncio.AbstractEventLoop, reactor: HostReactor, number: signal.Signals
 ) -> None:
-    passed: list[int] = []
-    signals = Signals(loop, passed.append)
+    passed: list[tuple[int, bool]] = []
+    signals = Signals(loop, lambda number, from_terminal: passed.append((number, from_terminal)))
     try:
         os.kill(os.getpid(), number)
         reactor.wait(lambda: passed, "the signal")
     finally:
         signals.close()
-    assert passed == [number]
+    assert passed == [(number, False)]
 
 
 def test_all_at_once(loop: asyncio.AbstractEventLoop, reactor: HostReactor) -> None:
-    passed: list[int] = []
-    signals = Signals(loop, passed.append)
+    passed: list[tuple[int, bool]] = []
+    signals = Signals(loop, lambda number, from_terminal: passed.append((number, from_terminal)))
     try:
         for number in PASSED:
             os.kill(os.getpid(), number)
         reactor.wait(lambda: len(passed) == len(PASSED), "all of them")
     finally:
         signals.close()
-    assert set(passed) == set(PASSED)
+    assert set(passed) == {(number, False) for number in PASSED}
 
 
 def test_their_own_effects_return(loop: asyncio.AbstractEventLoop) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
-    signals = Signals(loop, lambda number: None)
+    signals = Signals(loop, lambda number, from_terminal: None)
     assert before | set(PASSED) == signal.pthread_sigmask(signal.SIG_BLOCK, [])
     signals.close()
     assert before == signal.pthread_sigmask(signal.SIG_BLOCK, [])
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
 
 
-def test_what_the_terminal_sends_is_not_passed_on() -> None:
+def test_what_the_terminal_sends_is_known() -> None:
     """It sends that to the command as well. Hanging up it tells its session's leader alone."""
     master, slave = pty.openpty()
     with subprocess.Popen(
@@ -101,12 +101,14 @@ def test_what_the_terminal_sends_is_not_passed_on() -> None:
         assert leader.stdout.readline() == "ready\n"
         for key, echoed in ((CTRL_C, b"^C"), (CTRL_BACKSLASH, b"^\\")):
             os.write(master, key)
-            assert os.read(master, 100) == echoed  # the signal went before the echo
+            assert os.read(master, 100) == echoed
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", 50, 100, 0, 0))
+        said = {leader.stdout.readline() for _ in range(3)}
+        assert said == {f"SIG{name} from the terminal\n" for name in ("INT", "QUIT", "WINCH")}
         for number in (signal.SIGUSR1, signal.SIGINT):
             leader.send_signal(number)
-            assert leader.stdout.readline() == f"{number.name}\n"
+            assert leader.stdout.readline() == f"{number.name} \n"
         os.close(master)
-        said, _ = leader.communicate(timeout=PATIENCE)
-    assert said == "SIGHUP\n"
+        rest, _ = leader.communicate(timeout=PATIENCE)
+    assert rest == "SIGHUP \n"
     assert leader.returncode == 0

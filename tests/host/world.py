@@ -17,13 +17,11 @@ from time import monotonic
 
 from scapy.packet import Packet
 
-from rootlessnet.host.datagram import DatagramSocket
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.resolver import Resolver
 from rootlessnet.host.sockets import HostSockets
-from rootlessnet.host.tcp import TcpSocket
 from rootlessnet.stack.gateway import Gateway
-from rootlessnet.stack.host import Receiver, SocketAddress
+from rootlessnet.stack.host import SocketAddress
 from tests.conftest import find_free_port
 from tests.stack.world import FakeLink, network
 from tests.wire.oracle import from_guest, kernel_view
@@ -79,40 +77,13 @@ class HostReactor(Reactor):
         self.loop.run_until_complete(take_turns())
 
 
-class RememberedSockets(HostSockets):
-    """Host sockets that are given back at the end."""
-
-    def __init__(self, reactor: Reactor, resolver: Resolver) -> None:
-        super().__init__(reactor, resolver)
-        self._closers: list[Callable[[], None]] = []
-
-    def open_tcp(self) -> TcpSocket:
-        opened = super().open_tcp()
-        self._closers.append(opened.abort)
-        return opened
-
-    def open_udp(self, receiver: Receiver) -> DatagramSocket:
-        opened = super().open_udp(receiver)
-        self._closers.append(opened.close)
-        return opened
-
-    def open_echo(self, receiver: Receiver) -> DatagramSocket:
-        opened = super().open_echo(receiver)
-        self._closers.append(opened.close)
-        return opened
-
-    def close(self) -> None:
-        for close in self._closers:
-            close()
-
-
 class HostWorld:
     """Guest, gateway and host sockets. The gateway's address is the host's loopback."""
 
     def __init__(self, reactor: HostReactor, servers: Sequence[SocketAddress] = ()) -> None:
         self.reactor = reactor
         self.link = FakeLink()
-        self.host = RememberedSockets(reactor, Resolver(reactor, servers))
+        self.host = HostSockets(reactor, Resolver(reactor, servers))
         plan = network(host_loopback=True)
         self.gateway = Gateway(plan, self.link, self.host, bytes(16))
         reactor.drive(self.gateway)

@@ -6,6 +6,7 @@ came of it in one line. Data is random, but the same in every process, so that b
 
 import errno
 import hashlib
+import os
 import random
 import socket
 import socketserver
@@ -70,6 +71,28 @@ def flood(connection: socket.socket) -> None:
             connection.sendall(DATA)
     except ConnectionError:
         say("client gone")
+
+
+def read_when_told(connection: socket.socket) -> None:
+    """Read nothing before a line comes, then say how it went."""
+    say(read_later(connection))
+
+
+def send_and_die(connection: socket.socket) -> None:
+    """The whole program ends, with the data on its way."""
+    connection.sendall(DATA)
+    connection.close()
+    say("sent")
+    os._exit(0)
+
+
+def read_later(connection: socket.socket) -> str:
+    sys.stdin.readline()
+    try:
+        heard = read_to_end(connection)
+    except OSError as error:
+        return errno.errorcode[error.errno or errno.EIO]
+    return "same" if heard == DATA else f"{len(heard)} bytes"
 
 
 def serve(address: str, port: int, behave: Callable[[socket.socket], None]) -> None:
@@ -163,6 +186,20 @@ def hear(address: tuple[str, int], count: int) -> str:
         return read_to_end(connection).decode()
 
 
+def send_and_leave(address: tuple[str, int], count: int) -> str:
+    """Send the data and end, without waiting for anything."""
+    with socket.create_connection(address, PATIENCE) as connection:
+        connection.sendall(DATA)
+    return "sent"
+
+
+def listen_when_told(address: tuple[str, int], count: int) -> str:
+    """Read nothing before a line comes."""
+    with socket.create_connection(address, PATIENCE) as connection:
+        say("connected")
+        return read_later(connection)
+
+
 def drain(address: tuple[str, int], count: int) -> str:
     """Say `flowing` after `count` bytes, then how it ended."""
     with socket.create_connection(address, PATIENCE) as connection:
@@ -175,8 +212,27 @@ def drain(address: tuple[str, int], count: int) -> str:
 
 
 def main(role: str, host: str, port: str, count: str = "1") -> None:
-    servers = (echo, answer_late, speak_first, tell_address, reset, flood)
-    clients = (ask, listen_first, exchange, connect_often, connect_together, hear, drain)
+    servers = (
+        echo,
+        answer_late,
+        speak_first,
+        tell_address,
+        reset,
+        flood,
+        read_when_told,
+        send_and_die,
+    )
+    clients = (
+        ask,
+        listen_first,
+        exchange,
+        connect_often,
+        connect_together,
+        hear,
+        drain,
+        send_and_leave,
+        listen_when_told,
+    )
     for behave in servers:
         if behave.__name__ == role:
             serve(host, int(port), behave)

@@ -1,0 +1,85 @@
+"""What a command has sent before its end, and what is seen of it when even that is cut short.
+
+On a bare host the kernel goes on sending for a program that has ended. Here the guest's kernel
+does, so the network outlives the command for as long as that takes.
+"""
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.conftest import PATIENCE, wait_for
+from tests.e2e.outside import ADDRESS, Outside, make_outside, peer
+from tests.e2e.test_tcp import line_of
+
+# The kernel of this host holds little, so most of what is sent waits in the guest.
+SMALL_BUFFERS = """
+for name in tcp_rmem tcp_wmem; do echo 4096 65536 65536 > /proc/sys/net/ipv4/$name; done
+"""
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    with make_outside(SMALL_BUFFERS) as host:
+        yield host
+
+
+def tell(process: "subprocess.Popen[str]") -> None:
+    """Let it read."""
+    assert process.stdin is not None
+    process.stdin.write("read\n")
+    process.stdin.flush()
+
+
+def test_an_upload_outlives_its_command(outside: Outside) -> None:
+    sink = outside.program(*peer("tcp", "read_when_told", ADDRESS, 5000))
+    upload = peer("tcp", "send_and_leave", ADDRESS, 5000)
+    with sink.serving() as server, outside.rootlessnet.started("run", "--", *upload) as guest:
+        assert line_of(guest) == "sent"
+        assert line_of(server).startswith("connection")
+        tell(server)
+        assert line_of(server) == "same"
+        assert guest.wait(PATIENCE) == 0
+
+
+def test_an_answer_outlives_its_server(outside: Outside) -> None:
+    words = peer("tcp", "send_and_die", "0.0.0.0", 5000)
+    with outside.rootlessnet.serving("run", "-p", "8080:5000", "--", *words) as guest:
+        client = outside.program(*peer("tcp", "listen_when_told", ADDRESS, 8080))
+        with client.started() as process:
+            assert line_of(process) == "connected"
+            assert line_of(guest).startswith("connection")
+            assert line_of(guest) == "sent"
+            tell(process)
+            assert line_of(process) == "same"
+            assert guest.wait(PATIENCE) == 0
+
+
+def has_no_child(process: "subprocess.Popen[str]") -> bool:
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return not found.stdout
+
+
+@pytest.mark.parametrize("how", ["terminate", "kill"])
+def test_an_upload_that_is_cut_short_is_no_complete_one(outside: Outside, how: str) -> None:
+    """The far end sees a reset, never an early but regular end."""
+    sink = outside.program(*peer("tcp", "read_when_told", ADDRESS, 5000))
+    upload = peer("tcp", "send_and_leave", ADDRESS, 5000)
+    with sink.serving() as server, outside.rootlessnet.started("run", "--", *upload) as guest:
+        assert line_of(guest) == "sent"
+        assert line_of(server).startswith("connection")
+        wait_for(lambda: has_no_child(guest), "the end of the command")
+        if how == "terminate":
+            guest.terminate()
+            assert guest.wait(PATIENCE) == 0
+        else:
+            guest.kill()
+            assert guest.wait(PATIENCE) == -9
+        tell(server)
+        assert line_of(server) == "ECONNRESET"
