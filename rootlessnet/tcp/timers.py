@@ -2,12 +2,15 @@
 
 A deadline that moves later, as the retransmission time-out does with every acknowledgement, costs
 one attribute: the heap keeps the old entry, and puts the item back when that entry comes up too
-early. So the cost of a packet does not grow with the number of flows.
+early. So the cost of a packet does not grow with the number of flows. When the heap has doubled,
+entries that stand for nothing are swept out, lest they keep what has ended for a minute.
 """
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
+
+_FEW = 1000  # entries that are not worth a sweep
 
 
 class Timed:
@@ -27,10 +30,11 @@ class Timed:
 class Timers:
     """The deadlines of all `Timed` items of a stack."""
 
-    __slots__ = ("_heap", "_order")
+    __slots__ = ("_heap", "_most", "_order")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timed]] = []
+        self._most = _FEW  # entries, before the next sweep
         self._order = count()  # breaks ties, so items are never compared
 
     def schedule(self, item: Timed, deadline: float) -> None:
@@ -39,6 +43,17 @@ class Timers:
         if deadline < item._entry:
             item._entry = deadline
             heappush(self._heap, (deadline, next(self._order), item))
+            if len(self._heap) > self._most:
+                self._sweep()
+
+    def _sweep(self) -> None:
+        heap = self._heap
+        for _, _, item in heap:
+            if item.deadline == inf:
+                item._entry = inf
+        heap[:] = [entry for entry in heap if entry[0] == entry[2]._entry]  # in place, for `expire`
+        heapify(heap)
+        self._most = max(2 * len(heap), _FEW)
 
     def next_deadline(self) -> float:
         """When to call `expire` next; inf for never. May be early, never late."""

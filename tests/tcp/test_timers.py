@@ -1,11 +1,12 @@
 """The deadlines against a model that looks at all of them."""
 
 from math import inf
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rootlessnet.tcp.timers import Timed, Timers
+from rootlessnet.tcp.timers import _FEW, Timed, Timers
 
 
 class Item(Timed):
@@ -66,10 +67,15 @@ ACTIONS = st.lists(
 )
 
 
-@given(actions=ACTIONS, again=st.sampled_from([0, 3]))
+@given(actions=ACTIONS, again=st.sampled_from([0, 3]), few=st.sampled_from([0, 1000]))
 def test_every_item_is_told_at_its_last_deadline_and_at_no_other(
-    actions: list[tuple[str, int, int]], again: int
+    actions: list[tuple[str, int, int]], again: int, few: int
 ) -> None:
+    with patch("rootlessnet.tcp.timers._FEW", few):  # at 0 the heap is swept all the time
+        compare_with_model(actions, again)
+
+
+def compare_with_model(actions: list[tuple[str, int, int]], again: int) -> None:
     timers = Timers()
     items = [Item(timers) for _ in range(4)]
     items[0].again = again
@@ -102,3 +108,31 @@ def test_every_item_is_told_at_its_last_deadline_and_at_no_other(
         assert timers.next_deadline() <= earliest, "early is allowed, late is not"
         for index, item in enumerate(items):
             assert item.deadline == model.get(index, inf)
+
+
+def test_what_has_ended_is_not_kept() -> None:
+    timers = Timers()
+    lasting = Item(timers)
+    timers.schedule(lasting, 50.0)
+    for count in range(10_000):
+        item = Item(timers)
+        timers.schedule(item, 100.0)
+        timers.schedule(item, 75.0 - count / 1000)  # a second entry
+        item.deadline = inf
+    assert len(timers._heap) <= _FEW
+    timers.expire(50.0)
+    assert lasting.told == [50.0]
+
+
+def test_a_sweep_while_others_are_told() -> None:
+    timers = Timers()
+    items = [Item(timers) for _ in range(2 * _FEW)]
+    for item in items:
+        item.again = 1.0
+        timers.schedule(item, 1.0)
+    for item in items[::2]:
+        item.deadline = inf
+    timers.expire(1.0)
+    timers.expire(2.0)
+    assert [item.told for item in items[:2]] == [[], [1.0, 2.0]]
+    assert all(item.told == items[at % 2].told for at, item in enumerate(items))
