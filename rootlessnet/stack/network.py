@@ -60,8 +60,12 @@ class Network:
         return address in (self.gateway, self.dns)
 
     def may_be_source(self, address: bytes) -> bool:
-        """Whether a packet of the guest may carry this source address (RFC 2827)."""
-        return IPv4Address(address) in self._cidr and not self.is_own(address)
+        """Whether a packet of the guest may carry this source (RFC 2827, RFC 1812 5.3.7)."""
+        return (
+            IPv4Address(address) in self._cidr
+            and not self.is_own(address)
+            and not self.is_for_many(address)
+        )
 
     def is_for_many(self, destination: bytes) -> bool:
         """Multicast, reserved and broadcast: RFC 1122 3.2.2 allows no ICMP error about those."""

@@ -9,7 +9,7 @@ Received bytes go straight from the frame's buffer to the host; `_receive_buffer
 the host did not take, and the window closes as it fills.
 """
 
-from rootlessnet.tcp.interface import RECEIVE_LIMIT, TOMBSTONE, WINDOW_SCALE
+from rootlessnet.tcp.interface import LEAST_MSS, RECEIVE_LIMIT, TOMBSTONE, WINDOW_SCALE
 from rootlessnet.tcp.sender import SYN_RECEIVED, SYN_SENT, Sender
 from rootlessnet.tcp.sequence import MASK, distance
 from rootlessnet.tcp.state import State
@@ -78,7 +78,7 @@ class Connection(Sender):
     def may_be_reopened_by(self, segment: Segment) -> bool:
         """Whether a SYN on the same four-tuple begins a new connection (RFC 9293 MAY-2)."""
         newer = distance(self.rcv_nxt, segment.seq) >= 0
-        return self.is_tombstone and segment.flags & (SYN | ACK) == SYN and newer
+        return self.is_tombstone and segment.flags & (SYN | ACK | RST) == SYN and newer
 
     def abandon(self) -> None:
         """End without a word to the guest, which will ask again, and give up the host's connect."""
@@ -97,7 +97,7 @@ class Connection(Sender):
         if window_scale is not None:
             self._snd_scale, self._rcv_scale = window_scale, WINDOW_SCALE
             self._rcv_limit = RECEIVE_LIMIT
-        self._peer_mss = min(peer_mss, self._mss)
+        self._peer_mss = min(max(peer_mss, LEAST_MSS), self._mss)
         self._set_window(segment, segment.window)  # RFC 7323 2.2: not scaled in a SYN
 
     # ── the host's side ──────────────────────────────────────────────────────────────────────────
@@ -203,7 +203,11 @@ class Connection(Sender):
     def _otherwise(self, segment: Segment, now: float) -> None:
         """RFC 9293 3.10.7.4, in its order."""
         flags = segment.flags
-        if self.state is SYN_RECEIVED and flags & (SYN | ACK) == SYN and segment.seq == self.irs:
+        if (
+            self.state is SYN_RECEIVED
+            and flags & (SYN | ACK | RST) == SYN
+            and segment.seq == self.irs
+        ):
             self._emit_syn(now)  # our answer was lost
             return
         if not self._trim(segment):

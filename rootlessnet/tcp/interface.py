@@ -19,6 +19,9 @@ WINDOW_SCALE = 5  # lets the 16 bits of a header express RECEIVE_LIMIT
 BURST = (
     65535 - 60
 )  # payload of the largest frame: IP length less IP and TCP headers (IPv6: 40 + 20)
+# Bytes of text that a guest takes in a segment whatever MSS it offers, as Linux has it: an MSS of 1
+# would make 65,000 segments of one frame.
+LEAST_MSS = 48
 
 DELAYED_ACK = 0.001  # seconds; long enough for an answer to carry the acknowledgement
 PERSIST_MIN = 0.2  # seconds between zero-window probes, doubled up to PERSIST_MAX

@@ -139,10 +139,15 @@ class World:
     """Guest, gateway, host and clock. `now` is in seconds."""
 
     def __init__(
-        self, *, mtu: int = MTU, host_loopback: bool = False, capacity: int = 1 << 20
+        self,
+        *,
+        mtu: int = MTU,
+        host_loopback: bool = False,
+        host: FakeHost | None = None,
+        capacity: int = 1 << 20,
     ) -> None:
         self.now = START
-        self.host = FakeHost(capacity)
+        self.host = host or FakeHost(capacity)
         self.link = FakeLink()
         plan = network(mtu=mtu, host_loopback=host_loopback)
         self.gateway = Gateway(plan, self.link, self.host, bytes(16))
