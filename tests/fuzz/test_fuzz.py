@@ -1,0 +1,84 @@
+"""The fuzzer's inputs without the fuzzer, and the fuzzer itself for a bounded number of runs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fuzz.schedule import decode, encode
+from tests.fuzz.seeds import CORPUS, conversations, write
+from tests.fuzz.target import play
+from tests.wire.oracle import patient
+
+ROOT = Path(__file__).parents[2]
+RUNS = 15_000
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.iterdir()), ids=lambda path: path.name)
+def test_the_corpus(path: Path) -> None:
+    play(path.read_bytes(), strict=True)
+
+
+def test_the_seeds_are_in_the_corpus(tmp_path: Path) -> None:
+    """If not: python -m tests.fuzz.seeds."""
+    write(tmp_path)
+    for path in tmp_path.iterdir():
+        assert (CORPUS / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_schedule_survives_its_bytes() -> None:
+    for steps in conversations().values():
+        assert list(decode(encode(steps))) == steps
+
+
+@given(st.binary(max_size=300))
+@patient
+def test_any_bytes_are_a_schedule(data: bytes) -> None:
+    play(data)
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.fuzz.fuzz_frames", *arguments]
+    environment = dict(os.environ, PYTHONPATH=".")
+    return subprocess.run(
+        command, check=False, cwd=cwd, env=environment, text=True, capture_output=True
+    )
+
+
+def fuzz(found: Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """A short run; always with the same inputs, since the fuzzer's random numbers are."""
+    pytest.importorskip("atheris", reason="atheris has no wheel for this machine")
+    found.mkdir()
+    options = (f"-runs={RUNS}", "-seed=1", "-timeout=30", f"-artifact_prefix={found}/")
+    return run(*options, str(found), str(CORPUS), cwd=cwd)
+
+
+@pytest.mark.timeout(120)
+def test_a_short_run(tmp_path: Path) -> None:
+    fuzzer = fuzz(tmp_path / "found")
+    assert fuzzer.returncode == 0, fuzzer.stderr
+    assert f"Done {RUNS} runs" in fuzzer.stderr
+    # Inputs that went further than the corpus: it is guided.
+    assert len(list((tmp_path / "found").iterdir())) > 100
+
+
+@pytest.mark.timeout(120)
+def test_a_fault_is_found_and_played_again(tmp_path: Path) -> None:
+    """A stack that forgets to forget: the flow stays in the table when its connection ends."""
+    for room in ("rootlessnet", "tests"):
+        shutil.copytree(ROOT / room, tmp_path / room)
+    faulty = tmp_path / "rootlessnet/stack/tcp_flows.py"
+    source = faulty.read_text()
+    assert source.count("        del self._flows[key]\n") == 1
+    faulty.write_text(source.replace("        del self._flows[key]\n", "        pass\n"))
+    fuzzer = fuzz(tmp_path / "found", cwd=tmp_path)
+    assert "AssertionError" in fuzzer.stdout + fuzzer.stderr
+    (failing,) = (tmp_path / "found").glob("crash-*")
+    replay = run("--play", str(failing), cwd=tmp_path)
+    assert "AssertionError" in replay.stderr
+    assert "Segment(" in replay.stdout
