@@ -11,11 +11,13 @@ from rootlessnet.stack import echo_flows, fragments, tcp_flows, udp_flows
 from rootlessnet.tcp.interface import SYN_GIVE_UP
 from rootlessnet.tcp.state import State
 from rootlessnet.wire.tcp import ACK, FIN, RST
+from tests.stack.far_end import Kind
 from tests.stack.ordeal import Ordeal
 from tests.stack.tcp_guest import ISN
 from tests.stack.world import GUEST, REMOTE, echo, tcp, udp
 from tests.wire.oracle import from_guest
 
+_AT_ONCE = 1000  # connects under way, which no other gives way to
 _MANY = tcp_flows.MAX_FLOWS + 1000
 _SOURCE_PORT_AT = 10 + 14 + 20
 _IDENTIFIER_AT = 10 + 14 + 20 + 4  # of an ICMP echo
@@ -44,17 +46,25 @@ def syns() -> Iterator[memoryview]:
     return numbered(tcp("S", dst="192.0.2.66"), _SOURCE_PORT_AT, _MANY)
 
 
+def flood_and_connect(ordeal: Ordeal) -> None:
+    """SYNs, each to a host that answers at once, until the table is full."""
+    for frame in syns():
+        known = len(ordeal.host.sockets)
+        ordeal.gateway.receive(frame, ordeal.now)
+        for socket in ordeal.host.sockets[known:]:
+            socket.connection.accept(ordeal.now)
+
+
 def test_syns_to_dead_hosts(ordeal: Ordeal) -> None:
+    """The oldest gives way, without a word; what stands goes on."""
     flood(ordeal, syns())
-    assert len(ordeal.gateway.tcp) == tcp_flows.MAX_FLOWS
-    assert len(ordeal.host.sockets) == tcp_flows.MAX_FLOWS
+    assert len(ordeal.gateway.tcp) == tcp_flows.MAX_CONNECTING + 1
+    assert sum(socket.is_open for socket in ordeal.host.sockets) == len(ordeal.gateway.tcp)
     assert ordeal.heard() == []
 
 
 def test_syns_to_hosts_that_answer_and_are_not_heard(ordeal: Ordeal) -> None:
-    flood(ordeal, syns())
-    for socket in ordeal.host.sockets[1:]:
-        socket.connection.accept(ordeal.now)
+    flood_and_connect(ordeal)
     assert len(ordeal.link.written) == tcp_flows.MAX_FLOWS - 1
     ordeal.pass_time(2 * SYN_GIVE_UP)
     ordeal.link.written.clear()
@@ -74,9 +84,11 @@ def test_syns_that_fail_at_once(ordeal: Ordeal, error: int) -> None:
 
 
 def test_a_full_table_has_room_again(ordeal: Ordeal) -> None:
-    flood(ordeal, syns())
-    ordeal.host.sockets[-1].fail(errno.ECONNREFUSED)
-    ordeal.heard()
+    flood_and_connect(ordeal)
+    ordeal.send(tcp("S"))
+    assert ordeal.host.sockets[-1].targets != ((REMOTE, 80),), "it is full"
+    ordeal.host.sockets[-1].happen(Kind.RESETS, 0, ordeal.now)
+    ordeal.link.written.clear()
     ordeal.send(tcp("S"))
     assert ordeal.host.sockets[-1].targets == ((REMOTE, 80),)
     ordeal.check()
@@ -88,21 +100,21 @@ def test_connections_that_have_ended_hold_no_memory(ordeal: Ordeal) -> None:
     sockets = ordeal.host.sockets
 
     def each_says(flags: int, seq: int) -> None:
-        for port, socket in enumerate(sockets[-2000:], 1):
+        for port, socket in enumerate(sockets[-_AT_ONCE:], 1):
             frame[_SOURCE_PORT_AT : _SOURCE_PORT_AT + 2] = port.to_bytes(2, "big")
             numbers = seq.to_bytes(4, "big") + socket.connection.snd_max.to_bytes(4, "big")
             frame[_NUMBERS_AT : _NUMBERS_AT + 8] = numbers
             frame[_FLAGS_AT] = flags
             ordeal.gateway.receive(memoryview(frame), ordeal.now)
 
-    for _ in range(4):
-        flood(ordeal, numbered(tcp("S", dst="192.0.2.66"), _SOURCE_PORT_AT, 2000))
-        for socket in sockets[-2000:]:
+    for _ in range(8):
+        flood(ordeal, numbered(tcp("S", dst="192.0.2.66"), _SOURCE_PORT_AT, _AT_ONCE))
+        for socket in sockets[-_AT_ONCE:]:
             socket.connection.accept(ordeal.now)
         each_says(ACK, ISN + 1)
         ordeal.pass_time(2)
         each_says(FIN | ACK, ISN + 1)
-        assert {one.connection.state for one in sockets[-2000:]} == {State.CLOSE_WAIT}
+        assert {one.connection.state for one in sockets[-_AT_ONCE:]} == {State.CLOSE_WAIT}
         each_says(RST, ISN + 2)
     ordeal.link.written.clear()
     assert len(ordeal.gateway.tcp) == 1

@@ -121,7 +121,7 @@ def test_crumbs_out_of_order_fill_no_memory(ordeal: Ordeal, places: range) -> No
     crumbs(one, places)
     waiting = one.host.connection._reassembly
     assert len(waiting.pieces) == MAX_PIECES
-    assert waiting._size == MAX_PIECES
+    assert waiting.size == MAX_PIECES
     assert one.host.delivered == b""
     ordeal.link.written.clear()
     crumbs(one, range(places.stop))  # a kernel sends again what is not acknowledged

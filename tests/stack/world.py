@@ -107,10 +107,10 @@ class FakeHost:
         self.queries: list[tuple[bytes, Callable[[bytes], None]]] = []
         self.servers: list[SocketAddress] = [("198.51.100.53", 53), ("2001:db8::53", 53)]
         self.failure: int | None = None
-        self.sockets = capacity
+        self.room_for = capacity
 
     def capacity(self) -> int:
-        return self.sockets
+        return self.room_for
 
     def open_tcp(self) -> FakeTcp:
         self.tcp.append(FakeTcp())
