@@ -213,6 +213,7 @@ class Connection(Sender):
         if not self._trim(segment):
             if not flags & RST:
                 self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+                self._hear_old_news(segment, now)
             return
         if flags & RST:
             if segment.seq == self.rcv_nxt:
@@ -254,6 +255,21 @@ class Connection(Sender):
             segment.flags &= ~FIN
             self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
         return True
+
+    def _hear_old_news(self, segment: Segment, now: float) -> None:
+        """The number of a segment is old, what it acknowledges may be new.
+
+        RFC 9293 drops it whole, BSD does not: two sides that have lost acknowledgements, and that
+        each believe the other's window shut, number all that they say too low ever to be heard.
+        """
+        acked = (segment.ack - self.snd_una) & MASK
+        if (
+            segment.flags & (SYN | ACK) == ACK
+            and 0 < acked <= (self.snd_max - self.snd_una) & MASK
+            and self.state is not SYN_RECEIVED
+        ):
+            self._take_ack(segment, now)
+            self._check_fin_acknowledged(now)
 
     def _complete_handshake(self, segment: Segment, now: float) -> bool:
         if segment.ack != (self.iss + 1) & MASK:

@@ -142,10 +142,12 @@ class Sender(Tcb):
             self._acknowledged(ack, acked, outstanding, now)
         elif self._timer is Timer.RETRANSMISSION and not segment.length:
             self._count_duplicate(segment, now)
-        if (segment.seq - self.snd_wl1) & MASK < HALF and (
-            segment.seq != self.snd_wl1 or (ack - self.snd_wl2) & MASK < HALF
+        window = segment.window << self._snd_scale
+        if window > self.snd_wnd or (
+            (segment.seq - self.snd_wl1) & MASK < HALF
+            and (segment.seq != self.snd_wl1 or (ack - self.snd_wl2) & MASK < HALF)
         ):
-            self._set_window(segment, segment.window << self._snd_scale)
+            self._set_window(segment, window)
         if self._queue.size > (self.snd_nxt - self.snd_una) & MASK or (
             self._fin_end >= 0 and self.snd_nxt != self._fin_end
         ):

@@ -33,7 +33,7 @@ initial one. Bytes follow a pattern of their position, so that one at a wrong pl
     * data 1+100          bytes delivered
     * established, finish, resume, abort
     * closed              the connection holds no more state
-    = state NAME; room N; spare N|all
+    = state NAME; room, queued N; spare N|all
 """
 
 from collections.abc import Callable, Iterator
@@ -324,6 +324,8 @@ class Play:
             case "spare":
                 spare = self.engine.spare
                 return "all" if spare == TOTAL_LIMIT else str(spare)
+            case "queued":
+                return str(self.connection._queue.size)
             case _:
                 raise ValueError(f"not a variable: {name}")
 

@@ -1,5 +1,8 @@
 """Two engines joined by a link that loses, repeats, delays and reorders segments, in virtual time.
 
+It also shrinks windows: a side then believes of the other what no kernel should say, that room
+which it promised is gone (RFC 9293 3.8.6: MUST-34), down to nothing.
+
 Everything is decided by a seed, so a schedule that fails can be played again. The link calms down
 after `Conditions.calm_after` seconds: only then can a bound be demanded of the time it takes.
 
@@ -15,7 +18,7 @@ from random import Random
 from rootlessnet.tcp.connection import Connection
 from rootlessnet.tcp.engine import Engine
 from rootlessnet.tcp.interface import RECEIVE_LIMIT, TOTAL_LIMIT
-from rootlessnet.tcp.sequence import HALF, MASK
+from rootlessnet.tcp.sequence import HALF, MASK, distance
 from rootlessnet.tcp.state import State
 from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire.tcp import ACK, FIN, PSH, RST, SYN, Segment
@@ -40,11 +43,12 @@ class Habits:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the link does to segments; the first three are probabilities."""
+    """What the link does to segments; the first four are probabilities."""
 
     loss: float = 0.0
     repetition: float = 0.0
     reordering: float = 0.0
+    shrinking: float = 0.0
     jitter: float = 0.01  # seconds by which a reordered segment is late
     calm_after: float = 10.0  # seconds
 
@@ -75,22 +79,21 @@ class Simulation:
     def run(self) -> float:
         """Play to the end; the virtual seconds it took."""
         self.active.open()
+        active, passive = self.active, self.passive
         for _ in range(_MOST_EVENTS):
-            deadlines = [
-                (peer.engine.next_deadline(), peer) for peer in (self.active, self.passive)
-            ]
-            deadline, timed = min(deadlines, key=lambda pair: pair[0])
+            deadline, peer = active.engine.next_deadline(), active
+            if passive.engine.next_deadline() < deadline:
+                deadline, peer = passive.engine.next_deadline(), passive
             if self._events and self._events[0][0] <= deadline:
                 when, _, peer, segment = heappop(self._events)
                 self.now = max(self.now, when)
                 peer.wake(segment)
             elif deadline < float("inf"):
                 self.now = max(self.now, deadline)
-                timed.engine.expire(self.now)
+                peer.engine.expire(self.now)
             else:
                 return self.now - _BEGINNING
-            self.active.check()
-            self.passive.check()
+            peer.check()
         raise AssertionError("it does not end")
 
     def after(self, delay: float, peer: "Peer", segment: Segment | None = None) -> None:
@@ -105,6 +108,8 @@ class Simulation:
             return
         if random.random() < conditions.loss:
             return
+        if random.random() < conditions.shrinking:
+            segment.window = random.choice([0, random.randint(0, segment.window)])
         copies = 2 if random.random() < conditions.repetition else 1
         for _ in range(copies):
             late = random.random() < conditions.reordering
@@ -126,8 +131,7 @@ class Peer:
         self._world, self._name, self._habits = world, name, habits
         self._opened = self._established = False
         self._may_take_from = self._may_send_from = 0.0
-        self._advertised = 0  # the right edge of our window, as the other side knows it
-        self._since_edge = False
+        self._edge: int | None = None  # the right edge of our window, as last announced
 
     def open(self) -> None:
         self._opened = True
@@ -170,6 +174,8 @@ class Peer:
         options: bytes,
     ) -> None:
         assert not (flags & ACK and self.closed_count), "a segment after the end"
+        if flags & (ACK | RST | SYN) == ACK:  # a repeated SYN cannot express what came after it
+            self._check_edge((ack + (window << self.connection._rcv_scale)) & MASK)
         data = bytes(payload)
         last = max(len(data) - 1, 0) // mss * mss
         for at in range(0, last + 1, mss):
@@ -184,6 +190,12 @@ class Peer:
                     options=options,
                 ),
             )
+
+    def _check_edge(self, edge: int) -> None:
+        """A window is never taken back (SHLD-14), but for what its scale cannot express."""
+        if self._edge is None or distance(self._edge, edge) > 0:
+            self._edge = edge
+        assert distance(edge, self._edge) < 1 << self.connection._rcv_scale, "a window shrank"
 
     def closed(self) -> None:
         self.closed_count += 1

@@ -1,6 +1,6 @@
 """Bytes to the guest: its window, probes, senseless acknowledgements. Read: RFC 9293 3.8."""
 
-from tests.tcp.playbook import opened, play
+from tests.tcp.playbook import STATES, opened, play
 
 # ── sending ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -128,6 +128,24 @@ def test_an_old_segment_does_not_set_the_window_back() -> None:
         1.002  < ACK 1001 ack 11
         1.003  > ACK 11 ack 1 win 100 # delayed on its way
                = room 5000
+        """,
+        opening=opened(4000),
+    )
+
+
+def test_a_wider_window_counts_whatever_the_number_it_comes_with() -> None:
+    """Behind a gap was a segment that shut the window; what fills the gap is older, and opens it.
+
+    RFC 9293 3.10.7.4 would have it ignored. When both sides believe the other's window shut, no
+    segment with a higher number can follow, and they would never speak again.
+    """
+    play(
+        """
+        1.000  > PSH+ACK 1001+1000 ack 1 win 0
+               = room 0
+               < ACK 1 ack 1
+        1.001  > ACK 1 ack 1 win 3000
+               = room 3000
         """,
         opening=opened(4000),
     )
@@ -333,4 +351,43 @@ def test_a_very_old_acknowledgement_is_challenged_and_an_old_one_ignored() -> No
                < ACK 6001 ack 11
         """,
         opening=opened(4000),
+    )
+
+
+def test_what_an_old_segment_acknowledges_may_be_new() -> None:
+    """BSD hears it, though RFC 9293 3.10.7.4 drops the segment: see `_hear_old_news`."""
+    play(
+        """
+        1.000  ! send 1000
+               < PSH+ACK 1+1000 ack 1
+               > PSH+ACK 1+2000 ack 1
+               * data 1+2000
+               < ACK 1001 ack 2001
+        1.100  > ACK 50 ack 1001
+               = queued 0
+               < ACK 1001 ack 2001
+        60.00  - # nothing is sent again
+        """
+    )
+
+
+def test_a_fin_may_be_acknowledged_by_an_old_segment() -> None:
+    play(
+        """
+        0.100  > ACK 0 ack 2
+               = state FIN_WAIT_2
+               < ACK 2 ack 1
+        """,
+        opening=STATES["FIN_WAIT_1"],
+    )
+
+
+def test_an_old_segment_that_acknowledges_what_was_never_sent() -> None:
+    play(
+        """
+        0.100  > ACK 0 ack 77
+               = state FIN_WAIT_1
+               < ACK 2 ack 1
+        """,
+        opening=STATES["FIN_WAIT_1"],
     )
