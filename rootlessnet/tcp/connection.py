@@ -282,6 +282,7 @@ class Connection(Sender):
 
     def _establish(self, now: float) -> None:
         self.state = ESTABLISHED
+        self._timeout.handshake_ended()
         self._heard = now
         self._user.established(now)
 

@@ -5,20 +5,24 @@ bound is the 200 ms of Linux, not the second of the RFC, which was set for wide 
 """
 
 INITIAL = 1.0  # seconds; RFC 6298 2.1
+AFTER_LOST_SYN = 3.0  # RFC 6298 5.7: whatever delayed the handshake may delay the first bytes
 MINIMUM = 0.2
 MAXIMUM = 60.0
 _GRANULARITY = 0.001  # of the event loop's timers
 
 
 class RetransmissionTimeout:
-    """SRTT, RTTVAR and the back-off. `value` is the time-out in seconds."""
+    """SRTT, RTTVAR and the back-off. `value` is the time-out in seconds.
 
-    __slots__ = ("_base", "_rttvar", "_srtt", "value")
+    The back-off lasts until the next sample: a guest that takes longer than the time-out to answer
+    would otherwise be sent everything twice, and so nothing could ever be measured.
+    """
+
+    __slots__ = ("_rttvar", "_srtt", "value")
 
     def __init__(self) -> None:
         self._srtt = 0.0
         self._rttvar = 0.0
-        self._base = INITIAL
         self.value = INITIAL
 
     def sample(self, rtt: float) -> None:
@@ -29,12 +33,13 @@ class RetransmissionTimeout:
         else:
             self._srtt, self._rttvar = rtt, rtt / 2
         timeout = self._srtt + max(_GRANULARITY, 4 * self._rttvar)
-        self._base = self.value = min(max(timeout, MINIMUM), MAXIMUM)
+        self.value = min(max(timeout, MINIMUM), MAXIMUM)
 
     def back_off(self) -> None:
         """Double the time-out (RFC 6298 5.5)."""
         self.value = min(self.value * 2, MAXIMUM)
 
-    def reset(self) -> None:
-        """New data was acknowledged: forget the back-off."""
-        self.value = self._base
+    def handshake_ended(self) -> None:
+        """Data may be sent from here on."""
+        if not self._srtt and self.value > INITIAL:
+            self.value = AFTER_LOST_SYN

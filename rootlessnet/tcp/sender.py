@@ -173,8 +173,6 @@ class Sender(Tcb):
         if self._rtt_seq >= 0 and (ack - self._rtt_seq) & MASK < HALF:
             self._timeout.sample(now - self._rtt_from)
             self._rtt_seq = -1
-        else:
-            self._timeout.reset()
         if acked < outstanding:
             self._start(Timer.RETRANSMISSION, now + self._timeout.value)
         else:

@@ -136,6 +136,43 @@ def test_a_repeated_syn_spoils_the_round_trip_that_was_being_measured() -> None:
     )
 
 
+def test_after_a_time_out_of_the_handshake_the_first_bytes_have_three_seconds() -> None:
+    """RFC 6298 5.7: until a round trip is measured."""
+    play(
+        """
+        1.000  < SYN+ACK 0 ack 1 mss 1000 scale 5
+        1.500  > ACK 1 ack 1
+               * established
+        2.000  ! send 10
+               < PSH+ACK 1+10 ack 1
+        5.000  < PSH+ACK 1+10 ack 1
+        5.001  > ACK 1 ack 11
+        6.000  ! send 10
+               < PSH+ACK 11+10 ack 1
+        6.001  > ACK 1 ack 21
+               ! send 10
+               < PSH+ACK 21+10 ack 1
+        6.201  < PSH+ACK 21+10 ack 1
+        """,
+        opening=STATES["SYN_RECEIVED"],
+    )
+
+
+def test_after_a_time_out_of_our_syn_the_first_bytes_have_three_seconds() -> None:
+    play(
+        """
+        1.000  < SYN 0 mss 1000 scale 5
+        3.000  < SYN 0 mss 1000 scale 5
+        3.100  > SYN+ACK 0 ack 1 win 64000 mss 1000 scale 7
+               * established
+               ! send 10
+               < PSH+ACK 1+10 ack 1
+        6.100  < PSH+ACK 1+10 ack 1
+        """,
+        opening=STATES["SYN_SENT"],
+    )
+
+
 def test_a_guest_that_never_completes_the_handshake() -> None:
     play(
         """

@@ -20,7 +20,8 @@ def test_a_lost_segment_is_sent_again_with_back_off() -> None:
     )
 
 
-def test_an_acknowledgement_of_something_new_ends_the_back_off() -> None:
+def test_the_back_off_lasts_until_a_round_trip_is_measured() -> None:
+    """RFC 9293 3.8.2: until something new is sent, and acknowledged, without a repetition."""
     play(
         """
         1.000  ! send 100
@@ -30,24 +31,51 @@ def test_an_acknowledgement_of_something_new_ends_the_back_off() -> None:
         1.601  > ACK 1 ack 101
         2.000  ! send 100
                < PSH+ACK 101+100 ack 1
-        2.200  < PSH+ACK 101+100 ack 1
+        2.800  < PSH+ACK 101+100 ack 1
+        2.801  > ACK 1 ack 201
+        3.000  ! send 100
+               < PSH+ACK 201+100 ack 1
+        3.001  > ACK 1 ack 301
+               ! send 100
+               < PSH+ACK 301+100 ack 1
+        3.201  < PSH+ACK 301+100 ack 1
         """
     )
 
 
-def test_a_segment_that_was_sent_twice_is_not_timed() -> None:
-    """Karn: the acknowledgement after 3.8 s says nothing of the round trip."""
+def test_a_guest_that_became_slow_is_not_sent_everything_twice_for_ever() -> None:
+    """What the back-off is kept for: a round trip of half a second can be measured at last."""
     play(
         """
         1.000  ! send 100
                < PSH+ACK 1+100 ack 1
         1.200  < PSH+ACK 1+100 ack 1
-        1.600  < PSH+ACK 1+100 ack 1
-        2.400  < PSH+ACK 1+100 ack 1
-        3.800  > ACK 1 ack 101
+        1.500  > ACK 1 ack 101
+        2.000  ! send 100
+               < PSH+ACK 101+100 ack 1
+        2.400  < PSH+ACK 101+100 ack 1
+        2.500  > ACK 1 ack 201
+        3.000  ! send 100
+               < PSH+ACK 201+100 ack 1
+        3.500  > ACK 1 ack 301
+        4.000  ! send 100
+               < PSH+ACK 301+100 ack 1
+        4.500  > ACK 1 ack 401
+        """
+    )
+
+
+def test_a_segment_that_was_sent_twice_is_not_timed() -> None:
+    """Karn: the acknowledgement half a second later says nothing of the round trip."""
+    play(
+        """
+        1.000  ! send 100
+               < PSH+ACK 1+100 ack 1
+        1.200  < PSH+ACK 1+100 ack 1
+        1.500  > ACK 1 ack 101
         5.000  ! send 100
                < PSH+ACK 101+100 ack 1
-        5.200  < PSH+ACK 101+100 ack 1
+        5.400  < PSH+ACK 101+100 ack 1
         """
     )
 

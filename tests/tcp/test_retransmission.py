@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rootlessnet.tcp.retransmission import INITIAL, MAXIMUM, MINIMUM, RetransmissionTimeout
+from rootlessnet.tcp.retransmission import (
+    AFTER_LOST_SYN,
+    INITIAL,
+    MAXIMUM,
+    MINIMUM,
+    RetransmissionTimeout,
+)
 
 
 def test_before_any_sample() -> None:
@@ -33,7 +39,7 @@ def test_a_steady_round_trip_leaves_little_more_than_itself() -> None:
     assert timeout.value == pytest.approx(0.501, abs=0.001)
 
 
-def test_backing_off_doubles_up_to_a_bound_and_is_forgotten() -> None:
+def test_backing_off_doubles_up_to_a_bound_and_ends_with_a_sample() -> None:
     timeout = RetransmissionTimeout()
     timeout.sample(0.0)
     assert timeout.value == MINIMUM
@@ -43,8 +49,26 @@ def test_backing_off_doubles_up_to_a_bound_and_is_forgotten() -> None:
         timeout.back_off()
     assert waits[:4] == pytest.approx([0.2, 0.4, 0.8, 1.6])
     assert timeout.value == MAXIMUM
-    timeout.reset()
+    timeout.sample(0.0)
     assert timeout.value == MINIMUM
+
+
+def test_a_handshake_that_took_a_time_out_leaves_three_seconds() -> None:
+    """RFC 6298 5.7."""
+    timeout = RetransmissionTimeout()
+    timeout.handshake_ended()
+    assert timeout.value == INITIAL
+    timeout.back_off()
+    timeout.handshake_ended()
+    assert timeout.value == AFTER_LOST_SYN
+
+
+def test_a_handshake_that_was_measured_leaves_its_measure() -> None:
+    timeout = RetransmissionTimeout()
+    timeout.back_off()
+    timeout.sample(0.5)
+    timeout.handshake_ended()
+    assert timeout.value == pytest.approx(1.5)
 
 
 @given(samples=st.lists(st.floats(0, 1000), min_size=1))
