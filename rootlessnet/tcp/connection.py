@@ -93,10 +93,10 @@ class Connection(Sender):
         self.irs = segment.seq
         self.rcv_nxt = self._rcv_adv = (segment.seq + 1) & MASK
         peer_mss, window_scale = parse_options(segment.options)
-        self._rcv_scale = 0
-        if window_scale is not None:
-            self._snd_scale, self._rcv_scale = window_scale, WINDOW_SCALE
-            self._rcv_limit = RECEIVE_LIMIT
+        scaled = window_scale is not None
+        self._snd_scale, self._rcv_scale = window_scale or 0, WINDOW_SCALE if scaled else 0
+        self._rcv_limit = RECEIVE_LIMIT if scaled else min(RECEIVE_LIMIT, 0xFFFF)
+        self._max_snd_wnd = 0
         self._peer_mss = min(max(peer_mss, LEAST_MSS), self._mss)
         self._set_window(segment, segment.window)  # RFC 7323 2.2: not scaled in a SYN
 
@@ -174,8 +174,11 @@ class Connection(Sender):
 
     def _awaiting_accept(self, segment: Segment) -> None:
         """The host's connect is under way: SYNs repeat, and the guest may lose patience."""
-        if segment.flags & RST and segment.seq == self.rcv_nxt:
-            self._reset_by_guest()
+        if segment.flags & RST:
+            if segment.seq == self.rcv_nxt:
+                self._reset_by_guest()
+        elif segment.flags & (SYN | ACK) == SYN:
+            self._take_syn(segment)  # the newest counts: the guest may have begun anew
 
     def _syn_sent(self, segment: Segment, now: float) -> None:
         """RFC 9293 3.10.7.3."""
@@ -203,12 +206,8 @@ class Connection(Sender):
     def _otherwise(self, segment: Segment, now: float) -> None:
         """RFC 9293 3.10.7.4, in its order."""
         flags = segment.flags
-        if (
-            self.state is SYN_RECEIVED
-            and flags & (SYN | ACK | RST) == SYN
-            and segment.seq == self.irs
-        ):
-            self._emit_syn(now)  # our answer was lost
+        if self.state is SYN_RECEIVED and flags & (SYN | RST) == SYN and segment.seq == self.irs:
+            self._syn_repeated(segment, now)
             return
         if not self._trim(segment):
             if not flags & RST:
@@ -226,7 +225,9 @@ class Connection(Sender):
             return
         if not flags & ACK:
             return
-        if self.state is SYN_RECEIVED and not self._complete_handshake(segment, now):
+        if self.state is SYN_RECEIVED and not self._complete_handshake(
+            segment, segment.window << self._snd_scale, now
+        ):
             return
         if not self._take_ack(segment, now):
             return
@@ -256,6 +257,12 @@ class Connection(Sender):
             self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
         return True
 
+    def _syn_repeated(self, segment: Segment, now: float) -> None:
+        if not segment.flags & ACK:
+            self._emit_syn(now)  # our answer was lost
+        elif self._complete_handshake(segment, segment.window, now):  # both had opened at once
+            self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+
     def _hear_old_news(self, segment: Segment, now: float) -> None:
         """The number of a segment is old, what it acknowledges may be new.
 
@@ -270,13 +277,15 @@ class Connection(Sender):
         ):
             self._take_ack(segment, now)
             self._check_fin_acknowledged(now)
+        elif self.state is State.TIME_WAIT and segment.flags & FIN:
+            self._start(Timer.TIME_WAIT, now + TOMBSTONE)
 
-    def _complete_handshake(self, segment: Segment, now: float) -> bool:
+    def _complete_handshake(self, segment: Segment, window: int, now: float) -> bool:
         if segment.ack != (self.iss + 1) & MASK:
             self._link.emit(segment.ack, 0, RST, 0, b"", self._mss, b"")
             return False
         self._acknowledged(segment.ack, 1, 1, now)
-        self._set_window(segment, segment.window << self._snd_scale)
+        self._set_window(segment, window)
         self._establish(now)
         return self.state is not State.CLOSED
 

@@ -435,7 +435,21 @@ def test_a_tombstone_answers_a_fin_whose_acknowledgement_was_lost() -> None:
         """
         0.200  > FIN+ACK 1 ack 2
                < ACK 2 ack 2
-        1.000  * closed
+        1.200  * closed
+        """,
+        opening=STATES["TIME_WAIT"],
+    )
+
+
+def test_a_repeated_fin_begins_the_time_of_a_tombstone_anew() -> None:
+    """RFC 9293 3.10.7.4, fifth: it stands for as long as its answer may get lost."""
+    play(
+        """
+        0.900  > FIN+ACK 1 ack 2
+               < ACK 2 ack 2
+        1.500  > ACK 1 ack 2 # anything else does not
+               < ACK 2 ack 2
+        1.900  * closed
         """,
         opening=STATES["TIME_WAIT"],
     )
