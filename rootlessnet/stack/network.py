@@ -52,7 +52,7 @@ class Network:
         self.mtu = mtu
         self.guest_mac = guest_mac
         self.mac = ethernet.gateway_mac(self.gateway)
-        self._broadcast = cidr.broadcast_address.packed
+        self._nobody, self._broadcast = cidr.network_address.packed, cidr.broadcast_address.packed
         self._host_loopback = host_loopback
 
     def is_own(self, address: bytes) -> bool:
@@ -60,12 +60,10 @@ class Network:
         return address in (self.gateway, self.dns)
 
     def may_be_source(self, address: bytes) -> bool:
-        """Whether a packet of the guest may carry this source (RFC 2827, RFC 1812 5.3.7)."""
-        return (
-            IPv4Address(address) in self._cidr
-            and not self.is_own(address)
-            and not self.is_for_many(address)
-        )
+        """Whether a packet of the guest may carry this source (RFC 2827, RFC 1122 3.2.1.3)."""
+        if address in (self._nobody, self._broadcast) or self.is_own(address):
+            return False
+        return IPv4Address(address) in self._cidr
 
     def is_for_many(self, destination: bytes) -> bool:
         """Multicast, reserved and broadcast: RFC 1122 3.2.2 allows no ICMP error about those."""

@@ -69,7 +69,13 @@ def test_the_guest_s_hardware_address_is_learned(sender: str, learned: str) -> N
 # ── who may send what ────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("source", [REMOTE, GATEWAY, DNS, "127.0.0.1", "0.0.0.0", "10.0.3.100"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        *(REMOTE, GATEWAY, DNS, "127.0.0.1", "0.0.0.0", "10.0.3.100"),
+        *("10.0.2.0", "10.0.2.255", "224.0.0.1", "255.255.255.255"),  # nobody's own
+    ],
+)
 @pytest.mark.parametrize("layer", [UDP(dport=9), TCP(flags="S"), ICMP(), Raw(b"?")], ids=type)
 def test_a_foreign_source_is_dropped(source: str, layer: Packet) -> None:
     world = World()
