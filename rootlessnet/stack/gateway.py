@@ -74,7 +74,7 @@ class Gateway:
         elif protocol == ip.UDP:
             self.udp.receive(packet, frame, now)
         elif protocol == ip.ICMP:
-            self.echo.receive(packet, frame, now)
+            self._receive_icmp(frame, now)
         else:
             self.dropped["unknown protocol"] += 1
             if not network.is_for_many(packet.destination):
@@ -84,6 +84,14 @@ class Gateway:
                     icmp.PROTOCOL_UNREACHABLE,
                     frame[packet.header_start : packet.end],
                 )
+
+    def _receive_icmp(self, frame: memoryview, now: float) -> None:
+        packet = self._packet
+        unreachable = icmp.parse_unreachable(frame, packet.start, packet.end)
+        if unreachable is None:
+            self.echo.receive(packet, frame, now)
+        else:
+            self.tcp.unreachable(*unreachable)
 
     def _receive_arp(self, frame: memoryview) -> None:
         """Answer for the gateway's and the DNS address, and learn the guest's hardware address."""

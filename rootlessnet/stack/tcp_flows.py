@@ -27,6 +27,15 @@ _HEADERS = ipv4.SIZE + tcp.SIZE
 _DNS_PORT = 53
 _EPHEMERAL = range(49152, 65536)  # RFC 6335
 
+# RFC 9293 3.9.2.2 and RFC 1812 5.2.7.1. The others may pass (MUST-56), or are about sizes.
+_HARD = (
+    icmp.PROTOCOL_UNREACHABLE,
+    icmp.PORT_UNREACHABLE,
+    icmp.NET_PROHIBITED,
+    icmp.HOST_PROHIBITED,
+    icmp.ADMIN_PROHIBITED,
+)
+
 _RESET = (errno.ECONNREFUSED, errno.ECONNRESET)
 # A native connect would still wait: the guest sends its SYN again, and a new connect may succeed.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
@@ -95,6 +104,17 @@ class TcpFlows:
             self._arrives_unknown(key, packet, segment, now)
         else:
             connection.segment_arrives(segment, now)
+
+    def unreachable(self, code: int, quote: memoryview) -> None:
+        """The guest says that a segment of ours did not get through; raises MalformedError.
+
+        So does a firewall of the guest's that rejects a client. Read: RFC 5927 (what is forged).
+        """
+        protocol, addresses, head = ipv4.parse_quote(quote)
+        if protocol == ip.TCP and code in _HARD:
+            connection = self._flows.get(ip.swapped(addresses) + bytes(head[2:4]) + bytes(head[:2]))
+            if connection is not None:
+                connection.refused(int.from_bytes(head[4:8], "big"))
 
     def open_inbound(
         self, user: User, client: SocketAddress, guest_port: int, now: float

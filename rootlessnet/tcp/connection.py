@@ -85,6 +85,14 @@ class Connection(Sender):
         self._release()
         self._user.abort()
 
+    def refused(self, seq: int) -> None:
+        """An ICMP error says for good that the segment with this number did not get through.
+
+        Only a connection that does not stand yet is given up for it, as kernels have it (RFC 5461).
+        """
+        if self.state is SYN_SENT and seq == self.iss:
+            self._reset_by_guest()
+
     def forget(self) -> None:
         """End without a word to the guest: something else tells it."""
         self._release()

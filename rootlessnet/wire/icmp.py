@@ -18,6 +18,8 @@ HOST_UNREACHABLE = 1
 PROTOCOL_UNREACHABLE = 2
 PORT_UNREACHABLE = 3
 FRAGMENTATION_NEEDED = 4
+NET_PROHIBITED = 9
+HOST_PROHIBITED = 10
 ADMIN_PROHIBITED = 13
 
 _ERROR_QUOTE = 548  # RFC 1812 4.3.2.3: as much as fits a message of 576 bytes
@@ -29,6 +31,14 @@ def parse_echo(frame: memoryview, start: int, end: int) -> tuple[int, int, int, 
         raise MalformedError("ICMP header is too short")
     kind, _code, _checksum, identifier, sequence = HEADER.unpack_from(frame, start)
     return kind, identifier, sequence, frame[start + SIZE : end]
+
+
+def parse_unreachable(frame: memoryview, start: int, end: int) -> tuple[int, memoryview] | None:
+    """Code and quoted packet of an ICMP message that says "unreachable"; None: it does not."""
+    if end - start < SIZE:
+        raise MalformedError("ICMP header is too short")
+    kind, code, _checksum, _unused, _mtu = HEADER.unpack_from(frame, start)
+    return (code, frame[start + SIZE : end]) if kind == DESTINATION_UNREACHABLE else None
 
 
 def build_echo(kind: int, identifier: int, sequence: int, data: Buffer) -> bytes:

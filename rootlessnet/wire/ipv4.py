@@ -16,6 +16,7 @@ DONT_FRAGMENT = 0x4000
 MORE_FRAGMENTS = 0x2000
 _OFFSET_MASK = 0x1FFF
 MAX_LENGTH = 0xFFFF
+QUOTED = 8  # bytes that an ICMP error quotes behind the header, at least (RFC 792)
 
 
 def parse(frame: memoryview, start: int, packet: Packet) -> None:
@@ -41,6 +42,14 @@ def parse(frame: memoryview, start: int, packet: Packet) -> None:
         packet.identification = identification
         packet.more_fragments = fragment & MORE_FRAGMENTS != 0
         packet.fragment_offset = (fragment & _OFFSET_MASK) * 8
+
+
+def parse_quote(quote: memoryview) -> tuple[int, bytes, memoryview]:
+    """Protocol, addresses and transport header of a packet that an ICMP error quotes in part."""
+    header_size = (quote[0] & 0x0F) * 4 if len(quote) else 0
+    if header_size < SIZE or len(quote) < header_size + QUOTED:
+        raise MalformedError("quoted packet is too short")
+    return quote[9], bytes(quote[12:SIZE]), quote[header_size:]
 
 
 def header_sum(addresses: bytes, protocol: int, hop_limit: int = DEFAULT_HOP_LIMIT) -> int:

@@ -4,8 +4,8 @@ import errno
 from dataclasses import dataclass
 
 import pytest
-from scapy.layers.inet import IP, TCP
-from scapy.packet import Packet
+from scapy.layers.inet import ICMP, IP, TCP
+from scapy.packet import Packet, Raw
 
 from rootlessnet.stack import tcp_flows
 from rootlessnet.stack.host import SocketAddress
@@ -14,6 +14,7 @@ from rootlessnet.tcp.interface import SYN_GIVE_UP, TOMBSTONE
 from tests.stack.world import DNS, GATEWAY, GUEST, REMOTE, FakeTcp, World, tcp
 
 CLIENT = ("198.51.100.7", 50000)
+OTHER = "198.51.100.99"
 PORT = 5000  # of the guest's server
 ISN = 3000  # of the guest's
 FIRST = tcp_flows._EPHEMERAL[0]  # the first port that a client gets in place of its own
@@ -49,6 +50,11 @@ def reply(
     address, port = opened.peer
     ack = opened.number + ahead
     return tcp(flags, seq, ack, payload, dst=address, dport=port, sport=PORT)
+
+
+def unreachable(code: int, quote: bytes) -> Packet:
+    """The guest says that it did not take a packet."""
+    return IP(src=GUEST, dst=GATEWAY) / ICMP(type=3, code=code) / Raw(quote)
 
 
 def established(world: World, client: SocketAddress = CLIENT) -> Opened:
@@ -121,6 +127,54 @@ def test_the_guest_refuses() -> None:
     world.send(reply("RA", opened, seq=0))
     assert opened.host.calls == ["abort"]
     assert (world.heard(), len(world.gateway.tcp)) == ([], 0)
+
+
+@pytest.mark.parametrize("code", [2, 3, 9, 10, 13])
+@pytest.mark.parametrize("quoted", [8, 1000], ids=["as little as allowed", "all"])
+def test_a_firewall_of_the_guest_s_refuses(code: int, quoted: int) -> None:
+    """RFC 9293 MUST-54 and SHLD-26: the client need not wait until we give up."""
+    world = World()
+    opened = open_inbound(world)
+    world.send(unreachable(code, bytes(opened.syn[IP])[: 20 + quoted]))
+    assert opened.host.calls == ["abort"]
+    assert (world.heard(), len(world.gateway.tcp)) == ([], 0)
+
+
+@pytest.mark.parametrize("code", [0, 1, 4, 5])
+def test_an_error_that_may_pass_refuses_nothing(code: int) -> None:
+    """RFC 9293 MUST-56; 4 is about sizes."""
+    world = World()
+    opened = open_inbound(world)
+    world.send(unreachable(code, bytes(opened.syn[IP])))
+    assert (opened.host.calls, len(world.gateway.tcp)) == ([], 1)
+
+
+def test_an_error_does_not_end_a_connection_that_stands() -> None:
+    """RFC 5927: whoever can send the guest a packet could make it report one."""
+    world = World()
+    opened = established(world)
+    world.send(unreachable(3, bytes(opened.syn[IP])))
+    assert (opened.host.calls, len(world.gateway.tcp)) == (["established"], 1)
+
+
+@pytest.mark.parametrize("field", ["seq", "sport", "dport", "dst", "src", "proto"])
+def test_an_error_about_something_else_refuses_nothing(field: str) -> None:
+    world = World()
+    opened = open_inbound(world)
+    other = opened.syn.copy()
+    for layer in (other[IP], other[TCP]):
+        if field in layer.fields:
+            layer.setfieldval(field, OTHER if field in ("dst", "src") else 17)
+    world.send(unreachable(3, bytes(other[IP])))
+    assert (opened.host.calls, len(world.gateway.tcp)) == ([], 1)
+
+
+@pytest.mark.parametrize("size", [0, 1, 19, 27])
+def test_an_error_that_quotes_too_little_is_malformed(size: int) -> None:
+    world = World()
+    opened = open_inbound(world)
+    world.send(unreachable(3, bytes(opened.syn[IP])[:size]))
+    assert (world.gateway.dropped["malformed"], opened.host.calls) == (1, [])
 
 
 def test_the_guest_does_not_answer() -> None:
