@@ -195,6 +195,8 @@ class Connection(Sender):
         if flags & ACK and not acceptable:
             if not flags & RST:
                 self._link.emit(segment.ack, 0, RST, 0, b"", self._mss, b"")
+                if self._rtt_seq >= 0:  # once only: the reset has cleared the way
+                    self._emit_syn(now)
             return
         if flags & RST:
             if acceptable:
@@ -277,10 +279,9 @@ class Connection(Sender):
         RFC 9293 drops it whole, BSD does not: two sides that have lost acknowledgements, and that
         each believe the other's window shut, number all that they say too low ever to be heard.
         """
-        acked = (segment.ack - self.snd_una) & MASK
         if (
             segment.flags & (SYN | ACK) == ACK
-            and 0 < acked <= (self.snd_max - self.snd_una) & MASK
+            and segment.ack != self.snd_una
             and self.state is not SYN_RECEIVED
         ):
             self._take_ack(segment, now)

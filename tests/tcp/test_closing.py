@@ -294,13 +294,17 @@ def test_a_fin_ahead_whose_bytes_all_came() -> None:
     )
 
 
-def test_a_repeated_fin_is_acknowledged_again() -> None:
+@pytest.mark.parametrize(
+    ("state", "number"), [("CLOSE_WAIT", 1), ("CLOSING", 2), ("LAST_ACK", 2), ("TIME_WAIT", 2)]
+)
+def test_a_repeated_fin_is_acknowledged_again(state: str, number: int) -> None:
     play(
-        """
-        1.000  > FIN+ACK 1 ack 1
-               < ACK 1 ack 2
+        f"""
+        0.100  > FIN+ACK 1 ack 1
+               = state {state}
+               < ACK {number} ack 2
         """,
-        opening=STATES["CLOSE_WAIT"],
+        opening=STATES[state],
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tcp.playbook import IRS, OUTBOUND, play
+from tests.tcp.playbook import IRS, OUTBOUND, STATES, play
 
 UNSCALED = """
     0.000  > SYN 0 win 64000 mss 1000
@@ -109,6 +109,19 @@ def test_urgent_bytes_and_those_with_ecn_bits_are_delivered_in_line(flags: str) 
         1.000  > {flags} 1+100 ack 1
                * data 1+100
         1.001  < ACK 1 ack 101
+        """
+    )
+
+
+@pytest.mark.parametrize("options", ["0101080a0000000100000000", "020401bc", "ff00", "0303"])
+def test_options_of_any_segment_are_stepped_over(options: str) -> None:
+    """RFC 9293 MUST-5 to MUST-7, MUST-65: timestamps, an MSS out of place, nonsense."""
+    play(
+        f"""
+        1.000  > PSH+ACK 1+100 ack 1 options {options}
+               * data 1+100
+               ! send 2000
+               < PSH+ACK 1+2000 ack 101 cut 1000
         """
     )
 
@@ -316,6 +329,36 @@ def test_an_acknowledgement_is_heard_through_a_closed_window() -> None:
     )
 
 
+def test_a_reset_is_heard_through_a_closed_window() -> None:
+    """RFC 9293 MUST-66."""
+    play(
+        """
+        1.000  > RST 65536
+               * closed
+               * abort
+        """,
+        opening=FULL,
+    )
+
+
+def test_urgent_bytes_find_no_room_behind_a_closed_window() -> None:
+    """RFC 9293 MUST-66: they are answered, and come again as other bytes do."""
+    play(
+        """
+        1.000  > ACK+URG 65536+1 ack 1
+               < ACK 1 ack 65536 win 0
+        1.001  ! take all
+               ! ready
+               * data 1+65535
+               < ACK 1 ack 65536
+        1.200  > ACK+URG 65536+1 ack 1
+               * data 65536+1
+        1.201  < ACK 1 ack 65537
+        """,
+        opening=FULL,
+    )
+
+
 def test_bytes_beyond_the_window_are_cut_off() -> None:
     play(
         """
@@ -416,14 +459,19 @@ def test_bytes_arrive_whatever_the_host_does_meanwhile() -> None:
 # ── a host that is gone ──────────────────────────────────────────────────────────────────────────
 
 
-def test_bytes_for_a_host_that_is_gone_are_answered_with_a_reset() -> None:
+@pytest.mark.parametrize(
+    ("state", "number"), [("ESTABLISHED", 1), ("FIN_WAIT_1", 2), ("FIN_WAIT_2", 2)]
+)
+def test_bytes_for_a_host_that_is_gone_are_answered_with_a_reset(state: str, number: int) -> None:
+    """RFC 9293 SHLD-3: they are lost, and the guest has to know."""
     play(
-        """
-        1.000  ! lose
-               > ACK 1+100 ack 1
-               < RST+ACK 1 ack 1
+        f"""
+        0.100  ! lose
+               > ACK 1+100 ack {number}
+               < RST+ACK {number} ack 1
                * closed
-        """
+        """,
+        opening=STATES[state],
     )
 
 

@@ -371,6 +371,20 @@ def test_what_an_old_segment_acknowledges_may_be_new() -> None:
     )
 
 
+def test_old_segments_that_acknowledge_nothing_new_are_no_duplicates() -> None:
+    """Keep-alive probes of the guest, while something is in flight."""
+    play(
+        """
+        1.000  ! send 3000
+               < PSH+ACK 1+3000 ack 1 cut 1000
+        1.001  > ACK 0 ack 1
+               > ACK 0 ack 1
+               > ACK 0 ack 1
+               < ACK 3001 ack 1
+        """
+    )
+
+
 def test_a_fin_may_be_acknowledged_by_an_old_segment() -> None:
     play(
         """

@@ -74,6 +74,22 @@ def test_a_reset_outside_the_window_is_dropped(state: str, position: int) -> Non
     )
 
 
+@pytest.mark.parametrize("state", SYNCHRONISED)
+@pytest.mark.parametrize(
+    "segment", ["ACK 2000000000 ack 1", "ACK -5+3 ack 1", "ACK {number} ack 77"]
+)
+def test_what_cannot_be_right_is_answered_with_the_truth(state: str, segment: str) -> None:
+    """RFC 9293 3.5.2, third group: an empty acknowledgement, and never a reset."""
+    play(
+        f"""
+        0.100  > {segment.format(number=RCV_NXT[state])}
+               = state {state}
+               < ACK {SND_NXT[state]} ack {RCV_NXT[state]}
+        """,
+        opening=STATES[state],
+    )
+
+
 def test_a_reset_with_bytes_does_not_reach_further_than_its_number() -> None:
     play(
         """
@@ -103,6 +119,17 @@ def test_a_guest_that_began_anew_is_reset_by_the_challenge() -> None:
         0.100  > SYN 500000
                < ACK 1 ack 1
         0.101  > RST 1
+               * closed
+               * abort
+        """
+    )
+
+
+def test_a_reset_may_carry_bytes() -> None:
+    """RFC 9293 SHLD-2."""
+    play(
+        """
+        0.100  > RST+ACK 1+30 ack 1
                * closed
                * abort
         """
