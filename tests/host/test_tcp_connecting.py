@@ -28,10 +28,33 @@ def assert_talking(guest: GuestTcp, far: socket.socket) -> None:
     guest.until(lambda: guest.text == b"response", "the response")
 
 
+def ours(name: tuple[str, int]) -> socket.socket:
+    """A duplicate of this process's socket with this name."""
+    for entry in descriptors():
+        number, _, target = entry.partition(" ")
+        if target.startswith("socket:"):
+            duplicate = socket.fromfd(int(number), socket.AF_INET, socket.SOCK_STREAM)
+            if duplicate.getsockname() == name:
+                return duplicate
+            duplicate.close()
+    raise AssertionError(f"no socket is {name}")
+
+
 def test_connects(world: HostWorld, far_end: FarEnd) -> None:
     listening = far_end.listen()
     guest = GuestTcp.connected(world, port_of(listening))
     assert_talking(guest, far_end.accept(listening))
+
+
+def test_what_the_host_s_kernel_is_asked_to_do(world: HostWorld, far_end: FarEnd) -> None:
+    """The guest's kernel has gathered small writes, the far end is asked whether it lives."""
+    listening = far_end.listen()
+    GuestTcp.connected(world, port_of(listening))
+    far = far_end.accept(listening)
+    with ours(far.getpeername()) as host:
+        assert host.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert host.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert host.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE)
 
 
 def test_refused(world: HostWorld) -> None:

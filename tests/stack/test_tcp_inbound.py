@@ -149,6 +149,17 @@ def test_an_error_that_may_pass_refuses_nothing(code: int) -> None:
     assert (opened.host.calls, len(world.gateway.tcp)) == ([], 1)
 
 
+@pytest.mark.parametrize("kind", [4, 11, 12])
+def test_other_kinds_of_error_refuse_nothing(kind: int) -> None:
+    """RFC 9293 MUST-55 and MUST-56: source quench, time exceeded, parameter problem."""
+    world = World()
+    opened = open_inbound(world)
+    error = unreachable(3, bytes(opened.syn[IP]))
+    error[ICMP].type = kind
+    world.send(error)
+    assert (opened.host.calls, len(world.gateway.tcp)) == ([], 1)
+
+
 def test_an_error_does_not_end_a_connection_that_stands() -> None:
     """RFC 5927: whoever can send the guest a packet could make it report one."""
     world = World()

@@ -341,6 +341,7 @@ class Play:
         mss: int,
         options: bytes,
     ) -> None:
+        assert not options or flags & SYN, "MUST-65: options belong on a SYN"
         position = distance(self._iss, seq)
         line = "< " + "+".join(name for name, bit in FLAGS.items() if flags & bit)
         line += f" {position}"

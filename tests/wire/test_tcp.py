@@ -89,6 +89,7 @@ def test_scapy_reads_the_options_we_build(mss: int, scale: int | None) -> None:
         ("0204 05b4 0303", (1460, None)),  # what came before counts
         ("0204 05b4 0204 0200", (512, None)),  # the last counts
         ("fd04 abcd 0303 07", (DEFAULT_MSS, 7)),
+        ("01 0204 05b4 fd05 abcdef 0303 07", (1460, 7)),  # at odd places
     ],
 )
 def test_odd_options(options: str, meaning: tuple[int, int | None]) -> None:
