@@ -155,6 +155,21 @@ def test_a_guest_that_does_not_answer() -> None:
     )
 
 
+def test_after_a_time_out_of_our_syn_the_first_bytes_have_three_seconds() -> None:
+    play(
+        """
+        1.000  < SYN 0 mss 1000 scale 5
+        3.000  < SYN 0 mss 1000 scale 5
+        3.100  > SYN+ACK 0 ack 1 win 64000 mss 1000 scale 7
+               * established
+               ! send 10
+               < PSH+ACK 1+10 ack 1
+        6.100  < PSH+ACK 1+10 ack 1
+        """,
+        opening=STATES["SYN_SENT"],
+    )
+
+
 def test_a_client_that_goes_away_before_the_guest_answers() -> None:
     play(
         """
