@@ -279,15 +279,16 @@ class Connection(Sender):
         RFC 9293 drops it whole, BSD does not: two sides that have lost acknowledgements, and that
         each believe the other's window shut, number all that they say too low ever to be heard.
         """
-        if (
+        if self.state is State.TIME_WAIT:
+            if segment.flags & FIN:
+                self._start(Timer.TIME_WAIT, now + TOMBSTONE)
+        elif (
             segment.flags & (SYN | ACK) == ACK
             and segment.ack != self.snd_una
             and self.state is not SYN_RECEIVED
         ):
             self._take_ack(segment, now)
             self._check_fin_acknowledged(now)
-        elif self.state is State.TIME_WAIT and segment.flags & FIN:
-            self._start(Timer.TIME_WAIT, now + TOMBSTONE)
 
     def _complete_handshake(self, segment: Segment, window: int, now: float) -> bool:
         if segment.ack != (self.iss + 1) & MASK:

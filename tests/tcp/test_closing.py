@@ -451,9 +451,11 @@ def test_a_repeated_fin_begins_the_time_of_a_tombstone_anew() -> None:
         """
         0.900  > FIN+ACK 1 ack 2
                < ACK 2 ack 2
-        1.500  > ACK 1 ack 2 # anything else does not
+        1.500  > FIN+ACK 1 ack 1 # whatever it acknowledges
                < ACK 2 ack 2
-        1.900  * closed
+        2.000  > ACK 1 ack 2 # anything else does not
+               < ACK 2 ack 2
+        2.500  * closed
         """,
         opening=STATES["TIME_WAIT"],
     )
