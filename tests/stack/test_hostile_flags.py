@@ -98,12 +98,13 @@ def test_another_syn_does_not(ordeal: Ordeal, flags: str, ahead: int) -> None:
 
 
 @pytest.mark.parametrize("ahead", [-1, 0, 500, 1 << 31])
-def test_syns_while_the_host_connects_are_ignored(ordeal: Ordeal, ahead: int) -> None:
+def test_of_the_syns_while_the_host_connects_the_newest_counts(ordeal: Ordeal, ahead: int) -> None:
+    """The guest may have begun anew; nothing else is heard."""
     one = victim(ordeal, UNANSWERED)
     for flags in ("S", "SF", "SA", "A", "FA", "", "PA"):
         assert one.hears(one.segment(flags, ahead, payload=b"text")) == []
     one.host.connection.accept(ordeal.now)
-    assert said(ordeal.heard_one())[0::2] == ("SA", one.seq)
+    assert said(ordeal.heard_one())[0::2] == ("SA", one.seq + ahead + 1 & 0xFFFFFFFF)
 
 
 def test_the_same_syn_again_is_answered_again(ordeal: Ordeal) -> None:
@@ -218,7 +219,7 @@ def test_a_fin_beyond_the_window_is_not_taken(ordeal: Ordeal, ahead: int) -> Non
 def test_a_wrong_answer_to_our_syn(
     ordeal: Ordeal, flags: str, acked: int, answer: str | None
 ) -> None:
-    """RFC 9293 3.10.7.3; the right answer still opens."""
+    """RFC 9293 3.10.7.3; an old connection is reset out of the way, and the right answer opens."""
     ordeal.play(Arrival(0))
     host = ordeal.host.sockets[-1]
     number = host.connection.iss + acked & 0xFFFFFFFF
@@ -227,7 +228,9 @@ def test_a_wrong_answer_to_our_syn(
         ordeal.send(tcp(flags, 7, ack, b"", CLIENT, CLIENT_PORT, GUEST_PORT))
         return [said(heard) for heard in ordeal.heard()]
 
-    assert reply(flags, number) == ([] if answer is None else [(answer, number, 0, b"")])
+    reset, again = (answer or "", number, 0, b""), ("S", host.connection.iss, 0, b"")
+    assert reply(flags, number) == ([] if answer is None else [reset, again])
+    assert reply(flags, number) == ([] if answer is None else [reset])
     assert host.connection.state.name == "SYN_SENT"
     assert reply("SFA", host.connection.iss + 1) == [("A", host.connection.iss + 1, 8, b"")]
     assert host.calls == ["established"]
