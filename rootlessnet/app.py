@@ -248,10 +248,11 @@ def _run(
     loop = uvloop.new_event_loop()
     instance = Instance(loop, served.receive_tap(), config, servers)
     try:
-        begin(instance)
-        gc.freeze()  # what start-up made stays: the collector need not look at it again
+        # Before the command starts: a signal that came between the two would end us.
         signals = Signals(loop, instance.send_signal)
         try:
+            begin(instance)
+            gc.freeze()  # what start-up made stays: the collector need not look at it again
             return loop.run_until_complete(instance.wait())
         finally:
             signals.close()
