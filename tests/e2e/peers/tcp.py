@@ -16,7 +16,7 @@ from collections.abc import Callable
 from struct import pack
 
 SIZE = 3_000_000  # bytes, more than all buffers on the way hold in some directions
-PATIENCE = 20.0  # seconds without progress
+PATIENCE = float(os.environ.get("PEER_PATIENCE", "20"))  # seconds without progress
 DATA = random.Random(1).randbytes(SIZE)
 
 

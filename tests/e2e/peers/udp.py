@@ -5,11 +5,12 @@ in one line.
 """
 
 import errno
+import os
 import random
 import socket
 import sys
 
-PATIENCE = 20.0  # seconds
+PATIENCE = float(os.environ.get("PEER_PATIENCE", "20"))  # seconds
 LARGEST = 65507  # bytes: what an IPv4 datagram has room for
 IP_RECVERR = 11  # every ICMP error becomes an error of the socket, not only the fatal ones
 
