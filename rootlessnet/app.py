@@ -127,9 +127,7 @@ class Instance:
     def stop(self) -> None:
         """End the network, the command and everything it has started. Idempotent."""
         self._end(0)
-        if self._watched >= 0:
-            self._loop.remove_reader(self._watched)
-            self._watched = -1
+        self._unwatch()
         if self._served is not None:
             self._served.close()
             self._served = None
@@ -157,6 +155,7 @@ class Instance:
 
         The namespace lives on in the TAP's descriptor when every process in it has ended.
         """
+        self._unwatch()
         guest.close()
         if self._reactor.closed:
             return
@@ -182,6 +181,12 @@ class Instance:
         self._watched = descriptor
         self._loop.add_reader(descriptor, readable)
         readable()
+
+    def _unwatch(self) -> None:
+        """Before the descriptor is closed: libuv aborts for one that it knows and cannot find."""
+        if self._watched >= 0:
+            self._loop.remove_reader(self._watched)
+            self._watched = -1
 
     def _end(self, status: int | None) -> None:
         if status is not None and not self._status.done():
