@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -25,6 +25,7 @@ from rootlessnet.netns import prerequisites
 if TYPE_CHECKING:
     from tests.e2e.family import Family
     from tests.e2e.outside import Outside
+    from tests.e2e.screen import OpenScreen
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0  # seconds; what is waited for takes a fraction of one
@@ -137,6 +138,24 @@ def family() -> Iterator["Family"]:
     family = Family()
     yield family
     assert not family.end(), "processes were left behind"
+
+
+@pytest.fixture
+def open_screen() -> Iterator["OpenScreen"]:
+    """Opens terminals, which are closed when the test has ended."""
+    from tests.e2e.screen import Screen
+
+    screens: list[Screen] = []
+
+    def open_one(
+        words: list[str], environment: Mapping[str, str] = os.environ, term: str = "dumb"
+    ) -> Screen:
+        screens.append(Screen(words, environment, term))
+        return screens[-1]
+
+    yield open_one
+    for screen in screens:
+        screen.close()
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 import os
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -16,50 +15,31 @@ from rootlessnet.config import AttachConfig, NetworkConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns.attach import attach
 from tests.e2e.family import PATIENCE, Family
+from tests.e2e.target import Target, make_target
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
 
 
 @pytest.fixture
-def target(family: Family) -> Iterator[int]:
+def target(family: Family) -> Iterator[Target]:
     """A process in namespaces of its own."""
-    words = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", "echo; exec cat"]
-    with subprocess.Popen(
-        words, env=family.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield process.pid
-        process.kill()
-
-
-def inside(target: int, *command: str) -> str:
-    """What a command says in the target's namespaces."""
-    enter = [
-        "nsenter",
-        "--target",
-        str(target),
-        "--user",
-        "--preserve-credentials",
-        "--net",
-        *command,
-    ]
-    return subprocess.run(enter, capture_output=True, text=True, check=True).stdout
+    with make_target(family.environment) as made:
+        yield made
 
 
 @pytest.mark.parametrize("by_path", [False, True])
-def test_attach(target: int, by_path: bool) -> None:
-    config = AttachConfig(target)
+def test_attach(target: Target, by_path: bool) -> None:
+    config = AttachConfig(target.pid)
     if by_path:
-        config = AttachConfig(f"/proc/{target}/ns/net", f"/proc/{target}/ns/user")
+        config = AttachConfig(target.network, target.user)
     attachment = attach(config)
     tap = attachment.receive_tap()
     try:
-        assert "10.0.2.100/24" in inside(target, "ip", "address", "show", "dev", "tap0")
-        assert "default via 10.0.2.2" in inside(target, "ip", "route")
-        assert tap.mac.hex(":") in inside(target, "ip", "link", "show", "dev", "tap0")
+        assert "10.0.2.100/24" in target.inside("ip", "address", "show", "dev", "tap0")
+        assert "default via 10.0.2.2" in target.inside("ip", "route")
+        assert tap.mac.hex(":") in target.inside("ip", "link", "show", "dev", "tap0")
         assert not attachment.gone()
-        os.kill(target, signal.SIGKILL)
+        os.kill(target.pid, signal.SIGKILL)
         await_end_of_namespace(tap.fd)
         assert attachment.gone() is not by_path
     finally:
@@ -90,28 +70,28 @@ def failure(config: AttachConfig) -> str:
     return str(caught.value)
 
 
-def test_attach_fails(target: int, tmp_path: Path) -> None:
+def test_attach_fails(target: Target, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.touch()
-    user = f"/proc/{target}/ns/user"
+    user = target.user
     assert "does not exist" in failure(AttachConfig(2**22 + 1))
     assert "No such file" in failure(AttachConfig(str(tmp_path / "none")))
     assert "Invalid argument" in failure(AttachConfig(str(plain)))
     assert "Invalid argument" in failure(AttachConfig(user, user))
     if os.geteuid() != 0:
         assert "not permitted" in failure(AttachConfig(1))
-        assert "--userns-path" in failure(AttachConfig(f"/proc/{target}/ns/net"))
+        assert "--userns-path" in failure(AttachConfig(target.network))
 
 
-def test_attach_to_what_is_taken(target: int) -> None:
-    attachment = attach(AttachConfig(target))
+def test_attach_to_what_is_taken(target: Target) -> None:
+    attachment = attach(AttachConfig(target.pid))
     tap = attachment.receive_tap()
     other = NetworkConfig(cidr=IPv4Network("10.0.3.0/24"))
     same_address = NetworkConfig(tap_name="tap1")
     other_name = NetworkConfig(cidr=IPv4Network("10.0.3.0/24"), tap_name="tap1")
-    assert "--tap-name" in failure(AttachConfig(target, network=other))
-    assert "--cidr" in failure(AttachConfig(target, network=same_address))
-    assert "default route" in failure(AttachConfig(target, network=other_name))
-    assert "tap1" not in inside(target, "ip", "link")
+    assert "--tap-name" in failure(AttachConfig(target.pid, network=other))
+    assert "--cidr" in failure(AttachConfig(target.pid, network=same_address))
+    assert "default route" in failure(AttachConfig(target.pid, network=other_name))
+    assert "tap1" not in target.inside("ip", "link")
     attachment.close()
     os.close(tap.fd)

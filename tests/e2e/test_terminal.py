@@ -3,79 +3,21 @@
 Read: pty(7), termios(3), credentials(7).
 """
 
-import fcntl
-import os
-import pty
-import re
-import select
 import shlex
-import struct
-import termios
-import time
-from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
-from tests.e2e.family import PATIENCE, Family
+from tests.e2e.family import Family
+from tests.e2e.screen import SHELL, OpenScreen
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
 
 
-class Screen:
-    """The human at a terminal on which `words` run as the session's first process."""
-
-    def __init__(self, family: Family, words: list[str]) -> None:
-        self.seen = ""
-        self.pid, self.terminal = pty.fork()
-        if self.pid == 0:
-            try:
-                os.execvpe(words[0], words, family.environment | {"PS1": "$ ", "TERM": "dumb"})
-            finally:
-                os._exit(127)
-
-    def type(self, text: str) -> None:
-        """Press the keys."""
-        os.write(self.terminal, text.encode())
-
-    def read_until(self, pattern: str) -> str:
-        """Look until the pattern appears; what appeared since the last look, up to its end."""
-        deadline = time.monotonic() + PATIENCE
-        while not (match := re.search(pattern, self.seen)):
-            ready, _, _ = select.select([self.terminal], [], [], deadline - time.monotonic())
-            assert ready, f"{pattern!r} did not appear in {self.seen!r}"
-            self.seen += os.read(self.terminal, 4096).decode()
-        text, self.seen = self.seen[: match.end()], self.seen[match.end() :]
-        return text
-
-    def resize(self, rows: int, columns: int) -> None:
-        """Drag a corner of the window."""
-        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
-
-    def close(self) -> None:
-        """Close the window. Idempotent."""
-        if self.terminal >= 0:
-            os.close(self.terminal)
-            self.terminal = -1
-            os.waitpid(self.pid, 0)
-
-
-SHELL = ("bash", "--norc", "--noprofile", "-i")
-
-
 @pytest.fixture
-def open_screen(family: Family) -> Iterator[Callable[[list[str]], Screen]]:
-    screens = []
-
-    def open_one(words: list[str]) -> Screen:
-        screens.append(Screen(family, words))
-        return screens[-1]
-
-    yield open_one
-    for screen in screens:
-        screen.close()
-
-
-OpenScreen = Callable[[list[str]], Screen]
+def open_screen(family: Family, open_screen: OpenScreen) -> OpenScreen:
+    """With the family's mark."""
+    return partial(open_screen, environment=family.environment)
 
 
 @pytest.mark.parametrize("options", [(), ("--no-pid",)])
