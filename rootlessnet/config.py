@@ -12,6 +12,7 @@ Read: slirp4netns(1) for the address plan, docker-run(1) for the grammar of publ
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from itertools import combinations
+from types import UnionType
 from typing import Literal
 
 from rootlessnet.errors import UsageError
@@ -37,6 +38,7 @@ _SPECIAL_NETWORKS = {
 }
 _BROADCAST = IPv4Address("255.255.255.255")
 _PROTOCOLS: dict[str, Protocol] = {"tcp": "tcp", "udp": "udp"}
+_EMPTY_TARGET = "the target is empty: name a process id or the path of a network namespace"
 _QUOTED_LENGTH = 160  # characters of a user's word that a message repeats; most paths fit
 
 
@@ -55,11 +57,14 @@ class Forward:
 
     def __post_init__(self) -> None:
         for port in (self.host_port, self.guest_port):
+            _require("port", port, int, "a number")
             if port not in PORTS:
                 raise UsageError(f"port {port} is not a number from {PORTS[0]} to {PORTS[-1]}")
+        _require("protocol", self.protocol, str, "'tcp' or 'udp'")
         if self.protocol not in _PROTOCOLS:
             raise UsageError(f"protocol {quoted(self.protocol)} is not known: take tcp or udp")
         if self.host_address is not None:
+            _require("host address", self.host_address, HostAddress, "ip_address('127.0.0.1')")
             _check_single_host(self.host_address)
 
     def __str__(self) -> str:
@@ -100,11 +105,20 @@ class NetworkConfig:
     forwards: tuple[Forward, ...] = ()
 
     def __post_init__(self) -> None:
+        _require("CIDR", self.cidr, IPv4Network, "IPv4Network('10.0.2.0/24')")
         _check_cidr(self.cidr)
+        _require("MTU", self.mtu, int, "a number")
         _check_mtu(self.mtu)
+        _require("interface name", self.tap_name, str, "a text")
         _check_tap_name(self.tap_name)
+        _require("host_loopback", self.host_loopback, bool, "True or False")
+        _require("dns", self.dns, tuple, "a tuple of addresses")
         for nameserver in self.dns:
+            _require("nameserver", nameserver, HostAddress, "ip_address('192.0.2.53')")
             _check_nameserver(nameserver)
+        _require("forwards", self.forwards, tuple, "a tuple of Forward")
+        for forward in self.forwards:
+            _require("published port", forward, Forward, "Forward(8080, 80)")
         for one, other in combinations(self.forwards, 2):
             if one.overlaps(other):
                 both = f"{one}" if one == other else f"{one} and {other}"
@@ -140,17 +154,41 @@ class RunConfig:
     pid_namespace: bool = True
 
     def __post_init__(self) -> None:
+        _require("command", self.command, tuple, "a tuple like ('sleep', '5')")
+        for word in self.command:
+            _require("word of the command", word, str, "a text")
+            if "\0" in word:
+                raise UsageError(f"{quoted(word)} has a null character: no program can be given it")
         if not self.command:
             raise UsageError("no command given: name the program to start")
+        _require("network", self.network, NetworkConfig, "a NetworkConfig")
+        _require("map_user", self.map_user, bool, "True or False")
+        _require("pid_namespace", self.pid_namespace, bool, "True or False")
 
 
 @dataclass(frozen=True, slots=True)
 class AttachConfig:
-    """A namespace that exists: by process id, or by the path of a network namespace."""
+    """A namespace that exists: by process id, or by the path of a network namespace.
+
+    `userns_path` None: the user namespace of the process, or for a path the caller's. Raises
+    `UsageError`.
+    """
 
     target: int | str
     userns_path: str | None = None
     network: NetworkConfig = field(default_factory=NetworkConfig)
+
+    def __post_init__(self) -> None:
+        _require("target", self.target, int | str, "a process id or a path")
+        if self.target == "":
+            raise UsageError(_EMPTY_TARGET)
+        if isinstance(self.target, int) and self.target not in PROCESS_IDS:
+            raise UsageError(f"{self.target} is not a process id: name a process that runs")
+        for path in (self.target, self.userns_path):
+            if isinstance(path, str) and "\0" in path:
+                raise UsageError(f"{quoted(path)} has a null character: no path has one")
+        _require("userns_path", self.userns_path, str | None, "a path")
+        _require("network", self.network, NetworkConfig, "a NetworkConfig")
 
 
 def parse_forward(text: str) -> Forward:
@@ -240,9 +278,7 @@ def parse_nameserver(text: str) -> HostAddress:
 def parse_target(text: str) -> int | str:
     """What to attach to: digits alone are a process id, anything else the path of a namespace."""
     if not text:
-        raise UsageError(
-            "the target is empty: name a process id or the path of a network namespace"
-        )
+        raise UsageError(_EMPTY_TARGET)
     if not (text.isascii() and text.isdigit()):
         return text
     process = _number(text)
@@ -317,6 +353,12 @@ def _address_or_none(word: str) -> HostAddress | None:
     return address
 
 
+def _require(what: str, value: object, kind: type | UnionType, wanted: str) -> None:
+    """Refuse a value of a wrong type, for callers who have no type checker."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise UsageError(f"{what} {quoted(value)} is of type {type(value).__name__}: give {wanted}")
+
+
 def _check_cidr(network: IPv4Network) -> None:
     if network.prefixlen not in _PREFIXES:
         raise UsageError(
@@ -378,6 +420,9 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _QUOTED_LENGTH else text[:_QUOTED_LENGTH] + "..."
 
 
-def quoted(text: str) -> str:
-    """`text` for a message: in quotes, on one line, control characters escaped, not endless."""
-    return repr(_shortened(text))
+def quoted(value: object) -> str:
+    """A text for a message: in quotes, on one line, control characters escaped, not endless.
+
+    Of any other value, its representation.
+    """
+    return repr(_shortened(value)) if isinstance(value, str) else _shortened(ascii(value))

@@ -53,6 +53,9 @@ forwards = st.builds(
 nearly_right = st.text(alphabet="0123456789.:[]/%tcpudabf- \n\x00\u0663é\udc80", max_size=24)
 
 
+PORTS: dict[str, object] = {"host_port": 80, "guest_port": 80}
+
+
 def complaint(parse: Callable[[str], object], text: str) -> str:
     """The message with which `parse` refuses `text`."""
     with pytest.raises(UsageError) as caught:
@@ -317,6 +320,10 @@ class TestConfigs:
             lambda: NetworkConfig(tap_name="lo"),
             lambda: NetworkConfig(dns=(IPv4Address("0.0.0.0"),)),
             lambda: RunConfig(command=()),
+            lambda: RunConfig(command=("echo", "a\0b")),
+            lambda: AttachConfig(target=0),
+            lambda: AttachConfig(target=""),
+            lambda: AttachConfig(target="/proc/1\0"),
         ],
     )
     def test_the_python_api_meets_the_rules_of_the_command_line(
@@ -324,6 +331,40 @@ class TestConfigs:
     ) -> None:
         with pytest.raises(UsageError):
             make()
+
+    @pytest.mark.parametrize(
+        ("config", "values", "said"),
+        [
+            (Forward, {"host_port": "80", "guest_port": 80}, "port '80' is of type str"),
+            (Forward, {"host_port": 80.0, "guest_port": 80}, "port 80.0 is of type float"),
+            (Forward, {"host_port": True, "guest_port": 80}, "port True is of type bool"),
+            (Forward, PORTS | {"protocol": None}, "protocol None is of type NoneType"),
+            (Forward, PORTS | {"host_address": "127.0.0.1"}, "give ip_address('127.0.0.1')"),
+            (NetworkConfig, {"cidr": "10.0.2.0/24"}, "give IPv4Network('10.0.2.0/24')"),
+            (NetworkConfig, {"mtu": "1500"}, "MTU '1500' is of type str: give a number"),
+            (NetworkConfig, {"tap_name": 0}, "interface name 0 is of type int"),
+            (NetworkConfig, {"host_loopback": "no"}, "give True or False"),
+            (NetworkConfig, {"dns": "192.0.2.53"}, "give a tuple of addresses"),
+            (NetworkConfig, {"dns": ("192.0.2.53",)}, "nameserver '192.0.2.53' is of type str"),
+            (NetworkConfig, {"forwards": ("8080:80",)}, "give Forward(8080, 80)"),
+            (NetworkConfig, {"forwards": [Forward(1, 2)]}, "give a tuple of Forward"),
+            (RunConfig, {"command": "true"}, "command 'true' is of type str: give a tuple like"),
+            (RunConfig, {"command": ("sleep", 5)}, "word of the command 5 is of type int"),
+            (RunConfig, {"command": ("true",), "network": None}, "give a NetworkConfig"),
+            (RunConfig, {"command": ("true",), "map_user": 1}, "give True or False"),
+            (RunConfig, {"command": ("true",), "pid_namespace": None}, "give True or False"),
+            (AttachConfig, {"target": None}, "give a process id or a path"),
+            (AttachConfig, {"target": True}, "give a process id or a path"),
+            (AttachConfig, {"target": 1, "userns_path": 1}, "give a path"),
+            (AttachConfig, {"target": 1, "network": {}}, "give a NetworkConfig"),
+        ],
+    )
+    def test_a_value_of_a_wrong_type_is_named(
+        self, config: type, values: dict[str, object], said: str
+    ) -> None:
+        with pytest.raises(UsageError) as caught:
+            config(**values)
+        assert said in str(caught.value)
 
     def test_a_port_published_twice_is_refused_with_both_names(self) -> None:
         with pytest.raises(UsageError) as caught:
