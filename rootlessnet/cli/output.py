@@ -10,6 +10,7 @@ Read: signal(7) for SIGPIPE, no-color.org for the environment variable.
 import os
 import signal
 import sys
+from typing import TextIO
 
 from rootlessnet.errors import RootlessnetError
 
@@ -25,7 +26,7 @@ def write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        _discard_output()
+        _discard(sys.stdout)
         if isinstance(error, BrokenPipeError):
             raise SystemExit(128 + signal.SIGPIPE) from None
         raise RootlessnetError(
@@ -41,7 +42,7 @@ def complain(message: str) -> None:
         sys.stderr.write(f"rootlessnet: {one_line(message)}\n")
         sys.stderr.flush()
     except OSError:
-        pass  # nowhere is left to say so; the exit status tells
+        _discard(sys.stderr)  # nowhere is left to say so; the exit status tells
 
 
 def one_line(text: str) -> str:
@@ -59,8 +60,8 @@ def colour_wanted() -> bool:
     )
 
 
-def _discard_output() -> None:
+def _discard(stream: TextIO) -> None:
     """Let the interpreter's flush at exit succeed: what is left of the text has no reader."""
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
+    os.dup2(null, stream.fileno())
     os.close(null)
