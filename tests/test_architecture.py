@@ -22,7 +22,7 @@ LAYERS = (
     {"tcp"},
     {"stack"},
     {"errors"},
-    {"config", "resolv_conf"},
+    {"config", "exit_status", "limits", "resolv_conf"},
     {"host", "netns", "control"},
     {"app"},
     {"rootlessnet"},
@@ -30,7 +30,8 @@ LAYERS = (
     {"__main__"},
 )
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
-VALUES = {"errors", "config", "resolv_conf"}  # import only one another, however high they stand
+# These import only one another, however high they stand.
+VALUES = {"errors", "config", "exit_status", "limits", "resolv_conf"}
 SANS_IO = {"wire", "tcp", "stack"}
 IO = {"asyncio", "os", "select", "selectors", "socket", "subprocess", "threading", "time"}
 DEPENDENCIES = {

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable
 
+from rootlessnet import limits
 from rootlessnet.config import Forward
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.host.reactor import LEVEL, Reactor
@@ -87,11 +88,18 @@ class Forwards:
         """Publish a port. Raises RootlessnetError that names it and the remedy."""
         if forward in self._closers:
             raise RootlessnetError(f"cannot publish {forward}: it is published already")
+        if self._reactor.closed:
+            raise RootlessnetError(f"cannot publish {forward}: the network has ended, start anew")
+        open_one = self._open_tcp if forward.protocol == "tcp" else self._open_udp
         bound = _bind(forward)
-        if forward.protocol == "tcp":
-            self._closers[forward] = [self._open_tcp(one, forward.guest_port) for one in bound]
-        else:
-            self._closers[forward] = [self._open_udp(one, forward.guest_port) for one in bound]
+        closers: list[Callable[[], None]] = []
+        try:
+            closers.extend(open_one(one, forward.guest_port) for one in bound)
+        except OSError as error:
+            for close in (*closers, *(one.close for one in bound)):
+                close()
+            raise _explain(forward, error) from None
+        self._closers[forward] = closers
 
     def close(self, forward: Forward) -> None:
         """Withdraw a port. Connections that stand go on. Raises RootlessnetError."""
@@ -170,6 +178,8 @@ def _explain(forward: Forward, error: OSError) -> RootlessnetError:
                 f"{forward.host_address} is not an address of this host: "
                 "take one of its own, or leave it out for all"
             )
+        case number if number in limits.DESCRIPTORS_USED_UP:
+            remedy = f"{os.strerror(number)}: {limits.MORE_DESCRIPTORS}, or publish fewer ports"
         case number:
             remedy = f"{os.strerror(number or 0)}: take another address or port"
     return RootlessnetError(f"cannot publish {forward}: {remedy}")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NoReturn
 
+from rootlessnet import limits
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns import processes, syscalls
 from rootlessnet.netns.messages import Channel, Kind, Message
@@ -78,6 +79,8 @@ def _run(
 
 def defect(error: BaseException) -> RootlessnetError:
     """An error that nobody foresaw, in one line all the same."""
+    if isinstance(error, OSError) and error.errno in limits.DESCRIPTORS_USED_UP:
+        return limits.explain(error)
     return RootlessnetError(f"internal error, please report it: {error!r}")
 
 

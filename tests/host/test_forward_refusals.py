@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.host.world import (
     LOOPBACK,
     LOOPBACK_6,
     FarEnd,
+    HostWorld,
     descriptors,
     is_taken,
     no_descriptor_left,
@@ -88,8 +90,41 @@ def test_any_other_failure(forwards: Forwards, free_port: int) -> None:
     with no_descriptor_left(), pytest.raises(RootlessnetError) as refused:
         forwards.open(forward)
     assert str(refused.value) == (
-        f"cannot publish {forward}: Too many open files: take another address or port"
+        f"cannot publish {forward}: Too many open files: "
+        "raise the limit (ulimit -n), or publish fewer ports"
     )
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_port_that_cannot_be_watched(
+    forwards: Forwards,
+    world: HostWorld,
+    free_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    protocol: Protocol,
+) -> None:
+    """The second of its sockets, as when the user's epoll registrations are used up."""
+    add, calls = world.reactor.add, []
+
+    def add_one(descriptor: int, events: int, callback: Callable[[int], None]) -> None:
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        add(descriptor, events, callback)
+
+    monkeypatch.setattr(world.reactor, "add", add_one)
+    assert "No space left on device" in refusal(forwards, f"{free_port}:80/{protocol}")
+    assert not is_taken(protocol, LOOPBACK, free_port)
+    forwards.open(Forward(free_port, 80, protocol))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_publishing_when_all_has_ended(
+    forwards: Forwards, world: HostWorld, free_port: int, protocol: Protocol
+) -> None:
+    world.reactor.close()
+    assert "has ended" in refusal(forwards, f"{free_port}:80/{protocol}")
+    assert not is_taken(protocol, LOOPBACK, free_port)
 
 
 @pytest.mark.parametrize("error", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])

@@ -1,0 +1,55 @@
+"""What this process may have of the system, and what to say when that is too little.
+
+Read: getrlimit(2), RLIMIT_NOFILE; errno(3), EMFILE and ENFILE.
+"""
+
+import errno
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from rootlessnet.errors import RootlessnetError
+
+DESCRIPTORS_USED_UP = (errno.EMFILE, errno.ENFILE)
+MORE_DESCRIPTORS = "raise the limit (ulimit -n)"
+
+_DESCRIPTORS_LEAST = 24  # more than start-up opens at a time, here and in the children
+
+
+def require_descriptors() -> None:
+    """Raise RootlessnetError where start-up would run out of descriptors.
+
+    It is tried beforehand because libuv aborts the process when it gets none.
+    """
+    opened: list[int] = []
+    try:
+        opened.extend(os.open("/", os.O_PATH) for _ in range(_DESCRIPTORS_LEAST))
+    except OSError as error:
+        raise explain(error) from None
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def raise_descriptor_limit() -> None:
+    """Each flow takes a descriptor: take as many as this process may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What the system refuses in the block is raised as a RootlessnetError."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error) from error
+
+
+def explain(error: OSError) -> RootlessnetError:
+    """What to say of a refusal that can happen at any call."""
+    if error.errno in DESCRIPTORS_USED_UP:
+        return RootlessnetError(f"{os.strerror(error.errno)}: {MORE_DESCRIPTORS}")
+    return RootlessnetError(f"the system refused a request ({error}): see rootlessnet doctor")
