@@ -10,26 +10,28 @@ The public API, for programs with an asyncio loop of their own:
     instance.stop()
 
 `start` runs a command in namespaces of its own, `attach` serves a namespace that exists; both take
-a config, whose `NetworkConfig` says what its network is like, and return an `Instance`. `run` is
-for programs without a loop: it runs a command to its end. Every error that a user can mend is a
-`RootlessnetError`, whose text is one line that names the thing and the remedy.
+a config, whose `NetworkConfig` says what its network is like, and return an `Instance`. `run` and
+`serve` do the same from beginning to end, for programs without a loop: they are what the command
+line calls. Every error that a user can mend is a `RootlessnetError`, whose text is one line that
+names the thing and the remedy.
 
-What needs the loop and the stack is imported when it is first used.
+Everything is imported when it is first used: an import of this package costs next to nothing.
 """
 
 from typing import TYPE_CHECKING
 
-from rootlessnet.config import AttachConfig, Forward, NetworkConfig, RunConfig
-from rootlessnet.errors import CommandError, RootlessnetError, UsageError
-
 if TYPE_CHECKING:
     from rootlessnet.app import Instance, attach, start
+    from rootlessnet.config import AttachConfig, Forward, NetworkConfig, RunConfig
+    from rootlessnet.errors import CommandError, RootlessnetError, UsageError
+    from rootlessnet.exit_status import ExitStatus
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AttachConfig",
     "CommandError",
+    "ExitStatus",
     "Forward",
     "Instance",
     "NetworkConfig",
@@ -38,31 +40,95 @@ __all__ = [
     "UsageError",
     "attach",
     "run",
+    "serve",
     "start",
 ]
 
+_MODULES = {
+    "app": ("Instance", "attach", "start"),
+    "config": ("AttachConfig", "Forward", "NetworkConfig", "RunConfig"),
+    "errors": ("CommandError", "RootlessnetError", "UsageError"),
+    "exit_status": ("ExitStatus",),
+}
 
-def run(config: RunConfig) -> int:
-    """Run a command to its end, as `rootlessnet run` does, and return its exit status.
 
-    Signals that are sent to this process are passed on to the command meanwhile; so call it from
-    the main thread. Raises RootlessnetError.
+def run(config: "RunConfig") -> "ExitStatus":
+    """Run a command to its end and return its exit status.
+
+    Signals that are sent to this process are passed on to the command meanwhile, and a stop of the
+    command stops this process. For the main thread, while no event loop runs in it. Raises
+    RootlessnetError.
     """
     from contextlib import closing
 
-    from rootlessnet.netns.launch import launch
+    from rootlessnet import limits
 
-    # The child is at work while the stack is imported: that is why `launch` comes first.
-    with closing(launch(config)) as guest:
-        from rootlessnet.app import run_guest
+    _require_main_thread_without_loop("run", "start")
+    with limits.explained():
+        limits.require_descriptors()
 
-        return run_guest(guest, config)
+        from rootlessnet.netns.launch import launch
+
+        # The child is at work while the stack is imported: that is why `launch` comes first.
+        with closing(launch(config)) as guest:
+            from rootlessnet.app import run_guest
+
+            return run_guest(guest, config)
+
+
+def serve(config: "AttachConfig") -> "ExitStatus":
+    """Serve a namespace that exists until it ends, or its process if it is named by one; 0.
+
+    SIGHUP, SIGINT, SIGQUIT and SIGTERM end it as well. For the main thread, while no event loop
+    runs in it. Raises RootlessnetError.
+    """
+    from contextlib import closing
+
+    from rootlessnet import limits
+
+    _require_main_thread_without_loop("serve", "attach")
+    with limits.explained():
+        limits.require_descriptors()
+
+        from rootlessnet.netns.attach import attach as enter
+
+        with closing(enter(config)) as attachment:  # the order is that of `run`
+            from rootlessnet.app import run_attachment
+
+            return run_attachment(attachment, config)
+
+
+def _require_main_thread_without_loop(name: str, other: str) -> None:
+    """Signals are for the main thread, and a thread has one loop at a time.
+
+    Raises RootlessnetError that recommends the `other` function instead of the one called `name`.
+    """
+    import _thread  # threading costs 1 ms, asyncio 60: who has not imported it has no loop
+    import os
+    import sys
+
+    from rootlessnet.errors import RootlessnetError
+
+    if _thread.get_native_id() != os.getpid():
+        raise RootlessnetError(
+            f"rootlessnet.{name} handles signals, which only the main thread can: call it there, "
+            f"or await rootlessnet.{other} on a loop of this thread"
+        )
+    if "asyncio" in sys.modules:
+        import asyncio
+
+        if asyncio._get_running_loop() is not None:
+            raise RootlessnetError(
+                f"rootlessnet.{name} has a loop of its own, and one runs in this thread already: "
+                f"await rootlessnet.{other} on it"
+            )
 
 
 def __getattr__(name: str) -> object:
-    if name in ("Instance", "attach", "start"):
-        from rootlessnet import app
+    for module, names in _MODULES.items():
+        if name in names:
+            from importlib import import_module
 
-        exported: object = getattr(app, name)
-        return exported
+            exported: object = getattr(import_module(f"rootlessnet.{module}"), name)
+            return exported
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,17 +8,18 @@ its own starts them by `start` and `attach`.
 import asyncio
 import ctypes
 import gc
-import resource
+import os
 import secrets
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 
 import uvloop
 
-from rootlessnet import resolv_conf
+from rootlessnet import limits, resolv_conf
 from rootlessnet.config import AttachConfig, Forward, NetworkConfig, RunConfig, parse_forward
 from rootlessnet.errors import RootlessnetError
+from rootlessnet.exit_status import ExitStatus
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.resolver import Resolver
@@ -62,11 +63,16 @@ class Instance:
         config: NetworkConfig,
         servers: list[SocketAddress],
     ) -> None:
+        """Take the `tap`, which is given back when this fails. Raises RootlessnetError, OSError."""
         self._loop = loop
         self._status: asyncio.Future[int] = loop.create_future()
         self._served: Guest | Attachment | None = None
         self._watched = -1  # the descriptor that tells of its end
-        self._reactor = Reactor(loop)
+        try:
+            self._reactor = Reactor(loop)
+        except BaseException:
+            os.close(tap.fd)
+            raise
         self._tap = TapDevice(self._reactor, tap.fd, tap.vnet)
         network = Network(
             config.cidr,
@@ -80,12 +86,12 @@ class Instance:
         self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers))
         gateway = Gateway(network, self._tap, self._sockets, secrets.token_bytes(_SECRET_SIZE))
         self._reactor.drive(gateway)
-        self._tap.start(gateway.receive)
         self._forwards = Forwards(self._reactor, gateway, self._sockets)
         try:
+            self._tap.start(gateway.receive)
             for forward in config.forwards:
                 self._forwards.open(forward)
-        except RootlessnetError:
+        except BaseException:
             self.stop()
             raise
 
@@ -198,14 +204,20 @@ async def start(config: RunConfig) -> Instance:
 
     Raises RootlessnetError; nothing is left running then.
     """
-    guest = launch(config)
-    return await _start(guest, config.network, lambda instance: instance.serve(guest))
+    with limits.explained():
+        limits.require_descriptors()
+        guest = launch(config)
+        return await _start(guest, config.network, lambda instance: instance.serve(guest))
 
 
 async def attach(config: AttachConfig) -> Instance:
     """Give a namespace that exists a network on the running loop. Raises RootlessnetError."""
-    attachment = enter(config)
-    return await _start(attachment, config.network, lambda instance: instance.follow(attachment))
+    with limits.explained():
+        limits.require_descriptors()
+        attachment = enter(config)
+        return await _start(
+            attachment, config.network, lambda instance: instance.follow(attachment)
+        )
 
 
 async def _start(
@@ -213,7 +225,7 @@ async def _start(
 ) -> Instance:
     try:
         servers = nameservers(config)
-        tap = await asyncio.to_thread(served.receive_tap)
+        tap = await _receive_tap(served)
         instance = Instance(asyncio.get_running_loop(), tap, config, servers)
     except BaseException:
         served.close()
@@ -226,7 +238,18 @@ async def _start(
     return instance
 
 
-def run_guest(guest: Guest, config: RunConfig) -> int:
+async def _receive_tap(served: Guest | Attachment) -> Tap:
+    receiving = asyncio.get_running_loop().run_in_executor(None, served.receive_tap)
+    try:
+        return await asyncio.shield(receiving)
+    except asyncio.CancelledError:
+        # Two must not read what the child says: the thread does it until the child is ready.
+        with suppress(RootlessnetError):
+            os.close((await receiving).fd)
+        raise
+
+
+def run_guest(guest: Guest, config: RunConfig) -> ExitStatus:
     """Run a launched guest's command to its end, passing signals on; its exit status."""
 
     def begin(instance: Instance) -> None:
@@ -236,7 +259,7 @@ def run_guest(guest: Guest, config: RunConfig) -> int:
     return _run(guest, config.network, begin)
 
 
-def run_attachment(attachment: Attachment, config: AttachConfig) -> int:
+def run_attachment(attachment: Attachment, config: AttachConfig) -> ExitStatus:
     """Serve a namespace until it, its process or this program is to end; 0."""
     return _run(attachment, config.network, lambda instance: instance.follow(attachment))
 
@@ -245,25 +268,25 @@ def _run(
     served: Guest | Attachment,
     config: NetworkConfig,
     begin: Callable[[Instance], None],
-) -> int:
+) -> ExitStatus:
     """Run an instance on a loop of its own. The loop is made while the child is still at work."""
     servers = nameservers(config)
-    _raise_descriptor_limit()
+    limits.raise_descriptor_limit()
     _keep_memory()
-    loop = uvloop.new_event_loop()
-    instance = Instance(loop, served.receive_tap(), config, servers)
-    try:
+    with ExitStack() as ending:
+        loop = ending.enter_context(closing(uvloop.new_event_loop()))
+        instance = Instance(loop, served.receive_tap(), config, servers)
+        # `stop` twice: where nothing else can end what runs, and before signals have their own
+        # effects again, which would leave it half done.
+        ending.callback(instance.stop)
         # Before the command starts: a signal that came between the two would end us.
         signals = Signals(loop, instance.send_signal)
-        try:
-            begin(instance)
-            gc.freeze()  # what start-up made stays: the collector need not look at it again
-            return loop.run_until_complete(instance.wait())
-        finally:
-            signals.close()
-    finally:
-        instance.stop()
-        loop.close()
+        ending.callback(signals.close)
+        ending.callback(instance.stop)
+        begin(instance)
+        gc.freeze()  # what start-up made stays: the collector need not look at it again
+        status = loop.run_until_complete(instance.wait())
+    return ExitStatus(status, frozenset(signals.received))
 
 
 def _keep_memory() -> None:
@@ -273,10 +296,3 @@ def _keep_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
-
-
-def _raise_descriptor_limit() -> None:
-    """Each flow takes a descriptor: take as many as this process may have."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,8 +1,8 @@
 """`rootlessnet attach`: the same network for a namespace that exists already."""
 
 import argparse
-from contextlib import closing
 
+import rootlessnet
 from rootlessnet.cli.network_options import NetworkArguments, add_network_options
 from rootlessnet.cli.parser import Parser
 from rootlessnet.config import AttachConfig, parse_target
@@ -21,8 +21,9 @@ examples:
     rootlessnet attach --userns-path /proc/PID/ns/user /proc/PID/ns/net
 
 exit status:
-  0 when the namespace's process ended, 2 for a usage error, 1 for any other
-  failure. `rootlessnet doctor` says what this machine lacks."""
+  0 when the namespace's process ended, or a signal told this program to end,
+  2 for a usage error, 1 for any other failure. `rootlessnet doctor` says what
+  this machine lacks."""
 
 
 class _Arguments(NetworkArguments):
@@ -32,14 +33,7 @@ class _Arguments(NetworkArguments):
 
 def attach(words: list[str]) -> int:
     """Serve the namespace that `words` name until it ends; returns the exit status."""
-    config = parse(words)
-
-    from rootlessnet.netns.attach import attach as join
-
-    with closing(join(config)) as attachment:
-        from rootlessnet.app import run_attachment  # after the fork: see cli/run.py
-
-        return run_attachment(attachment, config)
+    return rootlessnet.serve(parse(words))
 
 
 def parse(words: list[str]) -> AttachConfig:

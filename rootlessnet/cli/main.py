@@ -1,11 +1,8 @@
 """The entry: picks the subcommand, and turns what users can mend into one line and an exit status.
 
 Only the subcommand asked for is imported: the user waits for every millisecond before `run` forks.
-
-Read: bash(1), EXIT STATUS, for 130 and 128+n.
 """
 
-import signal
 import sys
 
 from rootlessnet import __version__
@@ -42,8 +39,6 @@ def main(argv: list[str] | None = None) -> int:
     except RootlessnetError as error:
         output.complain(str(error))
         return error.exit_status
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
     except SystemExit as end:  # help was shown, or nobody reads our output any more
         return end.code if isinstance(end.code, int) else 0
 

@@ -1,13 +1,9 @@
-"""`rootlessnet run`: a command in a network of its own.
-
-The order matters for the start-up time: the config is all that the child needs, so it is forked
-before the parent imports the stack, and both import at the same time.
-"""
+"""`rootlessnet run`: a command in a network of its own."""
 
 import argparse
 import os
-from contextlib import closing
 
+import rootlessnet
 from rootlessnet.cli.network_options import NetworkArguments, add_network_options
 from rootlessnet.cli.parser import Parser
 from rootlessnet.config import RunConfig
@@ -43,14 +39,7 @@ class _Arguments(NetworkArguments):
 
 def run(words: list[str]) -> int:
     """Run the command that `words` describe and return its exit status."""
-    config = parse(words)
-
-    from rootlessnet.netns.launch import launch
-
-    with closing(launch(config)) as guest:
-        from rootlessnet.app import run_guest  # after the fork: see above
-
-        return run_guest(guest, config)
+    return rootlessnet.run(parse(words))
 
 
 def parse(words: list[str]) -> RunConfig:
@@ -67,7 +56,9 @@ def parse(words: list[str]) -> RunConfig:
         "--no-pid",
         dest="pid_namespace",
         action="store_false",
-        help="share the host's process ids (default: a PID namespace, with its own /proc)",
+        help="share the host's process ids (default: a PID namespace, with its own /proc); what "
+        "COMMAND has started then outlives it in one case: when this program and its child, the "
+        "init, are both killed by SIGKILL at once",
     )
     parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     arguments = parser.parse(words, _Arguments())

@@ -39,23 +39,31 @@ class Signals:
     ) -> None:
         self._loop = loop
         self._passed = passed
+        self.received: set[int] = set()  # whoever sent them
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED)
         self._fd = _signalfd()
         loop.add_reader(self._fd, self._readable)
 
     def close(self) -> None:
-        """Restore the signals' own effects."""
+        """Restore the signals' own effects, which those that have come no longer have."""
+        self._read()
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def _readable(self) -> None:
+        for number, code in self._read():
+            self._passed(number, code == _SI_KERNEL and number in _FROM_TERMINAL)
+
+    def _read(self) -> list[tuple[int, int]]:
+        """The number and the code of each signal that waits."""
         try:
             data = os.read(self._fd, 16 * _SIGINFO.size)
         except BlockingIOError:
-            return
-        for number, _, code in _SIGINFO.iter_unpack(data):
-            self._passed(number, code == _SI_KERNEL and number in _FROM_TERMINAL)
+            return []
+        signals = [(number, code) for number, _, code in _SIGINFO.iter_unpack(data)]
+        self.received.update(number for number, _ in signals)
+        return signals
 
 
 def _signalfd() -> int:

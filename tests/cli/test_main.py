@@ -1,6 +1,5 @@
 """The entry: subcommands, and how every end becomes a line and an exit status."""
 
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -101,34 +100,11 @@ def test_control_characters_never_reach_the_terminal(
     assert capsys.readouterr().err == line
 
 
-@pytest.mark.parametrize("subcommand", ["run", "attach"])
-def test_an_interrupt_ends_with_130_and_closes_the_guest(
-    subcommand: str, rooms: Rooms, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupt() -> int:
-        raise KeyboardInterrupt
-
-    rooms.serve = interrupt
-    assert main([subcommand, "1"]) == 130
-    assert rooms.calls[-1] == "close"
-    assert capsys.readouterr() == ("", "")
-
-
 def test_a_defect_is_not_hidden(rooms: Rooms) -> None:
     rooms.serve = lambda: 1 // 0
     with pytest.raises(ZeroDivisionError):
         main(["run", "ls"])
     assert rooms.calls[-1] == "close"
-
-
-def test_python_m_rootlessnet_is_the_same_program(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["__main__.py", "--version"])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module("rootlessnet", run_name="__main__")
-    assert end.value.code == 0
-    assert capsys.readouterr().out == f"rootlessnet {rootlessnet.__version__}\n"
 
 
 def test_nothing_heavy_is_imported_before_the_fork() -> None:

@@ -85,6 +85,17 @@ def test_their_own_effects_return(loop: asyncio.AbstractEventLoop) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
 
 
+def test_what_came_at_the_last_moment_has_no_effect_of_its_own(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """It is known to have come, though: by default it would have ended the process."""
+    passed: list[int] = []
+    signals = Signals(loop, lambda number, from_terminal: passed.append(number))
+    os.kill(os.getpid(), signal.SIGUSR1)
+    signals.close()
+    assert (passed, signals.received) == ([], {signal.SIGUSR1})
+
+
 def test_what_the_terminal_sends_is_known() -> None:
     """It sends that to the command as well. Hanging up it tells its session's leader alone."""
     master, slave = pty.openpty()
