@@ -53,7 +53,8 @@ _MODULES = {
 
 
 def run(config: "RunConfig") -> "ExitStatus":
-    """Run a command to its end and return its exit status.
+    """Run a command to its end and return its exit status, whose `signal` is set when this process
+    should end in the same way: the command has died of a Ctrl-C that came to this process too.
 
     Signals that are sent to this process are passed on to the command meanwhile, and a stop of the
     command stops this process. For the main thread, while no event loop runs in it. Raises

@@ -40,6 +40,8 @@ _KEPT = 64 << 20  # bytes
 _LINGER = 10.0  # seconds without progress after which what a dead command has sent is given up
 _LOOK = 0.01  # seconds between two looks for it
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+# A shell asks whether the program that it waits for has died of these (bash(1), SIGNALS).
+_OF_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 
 
 def nameservers(config: NetworkConfig) -> list[SocketAddress]:
@@ -65,7 +67,7 @@ class Instance:
     ) -> None:
         """Take the `tap`, which is given back when this fails. Raises RootlessnetError, OSError."""
         self._loop = loop
-        self._status: asyncio.Future[int] = loop.create_future()
+        self._status: asyncio.Future[ExitStatus] = loop.create_future()
         self._served: Guest | Attachment | None = None
         self._watched = -1  # the descriptor that tells of its end
         try:
@@ -108,7 +110,7 @@ class Instance:
         """Publish a port no more; connections that stand go on. Raises RootlessnetError."""
         self._forwards.close(forward)
 
-    async def wait(self) -> int:
+    async def wait(self) -> ExitStatus:
         """The exit status: 0 to 255 the command's, 128+n after a death by signal n; 0 when the
         namespace or the network ended first, or `stop` was called.
 
@@ -132,7 +134,7 @@ class Instance:
 
     def stop(self) -> None:
         """End the network, the command and everything it has started. Idempotent."""
-        self._end(0)
+        self._end(ExitStatus(0))
         self._unwatch()
         if self._served is not None:
             self._served.close()
@@ -152,9 +154,9 @@ class Instance:
     def follow(self, attachment: Attachment) -> None:
         """End with the namespace, or with its process if it was named by one."""
         self._served = attachment
-        self._tap.vanished = lambda: self._end(0)
+        self._tap.vanished = lambda: self._end(ExitStatus(0))
         if attachment.fileno() >= 0:
-            self._watch(attachment.fileno(), lambda: 0 if attachment.gone() else None)
+            self._watch(attachment.fileno(), lambda: ExitStatus(0) if attachment.gone() else None)
 
     async def _linger(self, guest: Guest) -> None:
         """Let the guest's kernel send what the command has left to it.
@@ -174,7 +176,7 @@ class Instance:
             if now != before:
                 before, patience = now, self._loop.time() + _LINGER
 
-    def _watch(self, descriptor: int, poll: Callable[[], int | None]) -> None:
+    def _watch(self, descriptor: int, poll: Callable[[], ExitStatus | None]) -> None:
         """End with the status that `poll` knows, some time after `descriptor` is readable."""
 
         def readable() -> None:
@@ -194,7 +196,7 @@ class Instance:
             self._loop.remove_reader(self._watched)
             self._watched = -1
 
-    def _end(self, status: int | None) -> None:
+    def _end(self, status: ExitStatus | None) -> None:
         if status is not None and not self._status.done():
             self._status.set_result(status)
 
@@ -286,7 +288,8 @@ def _run(
         begin(instance)
         gc.freeze()  # what start-up made stays: the collector need not look at it again
         status = loop.run_until_complete(instance.wait())
-    return ExitStatus(status, frozenset(signals.received))
+    ended_alike = status.signal in _OF_THE_KEYBOARD and status.signal in signals.received
+    return status if ended_alike else ExitStatus(status)
 
 
 def _keep_memory() -> None:

@@ -11,16 +11,15 @@ from typing import Self
 
 
 class ExitStatus(int):
-    """0 to 255: the command's own, or 128+n after its death by signal n.
-
-    `signal` is n when the signal came to this process too, which then should end in the same way;
+    """0 to 255: the command's own, or 128+n after its death by signal n; `signal` is n then, and
     None otherwise.
     """
 
-    signal: int | None
+    signal: int | None = None
 
-    def __new__(cls, status: int, signals: frozenset[int] = frozenset()) -> Self:
-        """`signals` are the numbers of those that came to this process."""
-        made = super().__new__(cls, status)
-        made.signal = status - 128 if status - 128 in signals else None
+    @classmethod
+    def of(cls, code: int) -> Self:
+        """`code` is negative after a death by signal, as `os.waitstatus_to_exitcode` has it."""
+        made = cls(code if code >= 0 else 128 - code)
+        made.signal = -code if code < 0 else None
         return made

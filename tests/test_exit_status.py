@@ -1,4 +1,4 @@
-"""An exit status, and whether a signal that came to this process is behind it."""
+"""An exit status, and whether a death by signal is behind it."""
 
 import pytest
 
@@ -6,16 +6,12 @@ from rootlessnet.exit_status import ExitStatus
 
 
 @pytest.mark.parametrize(
-    ("status", "came", "signal"),
-    [
-        (0, (), None),
-        (130, (), None),
-        (130, (15,), None),
-        (130, (2, 28), 2),
-        (2, (2,), None),
-    ],
+    ("code", "status", "signal"), [(0, 0, None), (130, 130, None), (-2, 130, 2), (-9, 137, 9)]
 )
-def test_the_signal_behind_it(status: int, came: tuple[int, ...], signal: int | None) -> None:
-    made = ExitStatus(status, frozenset(came))
-    assert made == status
-    assert made.signal == signal
+def test_the_signal_behind_it(code: int, status: int, signal: int | None) -> None:
+    made = ExitStatus.of(code)
+    assert (made, made.signal) == (status, signal)
+
+
+def test_a_number_hides_nothing() -> None:
+    assert ExitStatus(130).signal is None

@@ -134,6 +134,6 @@ class Init:
                     self._channel.send(Message(Kind.STOPPED, os.WSTOPSIG(status)))
                 elif pid == self._command:
                     code = os.waitstatus_to_exitcode(status)
-                    self._channel.send(Message(Kind.EXITED, code if code >= 0 else 128 - code))
+                    self._channel.send(Message(Kind.EXITED, code))
                     return False
         return True

@@ -9,12 +9,13 @@ Read: the theory of operation in `rootlessnet.netns`.
 
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from rootlessnet.config import RunConfig
 from rootlessnet.errors import RootlessnetError
+from rootlessnet.exit_status import ExitStatus
 from rootlessnet.netns import processes
 from rootlessnet.netns.child import Child
 from rootlessnet.netns.configurer import Configurer
@@ -42,7 +43,7 @@ class Guest:
         self._terminal = Terminal()
         self._init = 0  # its process id, until it is reaped
         self._user_namespace = 0  # its inode number
-        self._status: int | None = None
+        self._status: ExitStatus | None = None
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._channel, theirs = Channel.pair()
         processes.Subreaper.claim()  # to become the init's parent
@@ -75,14 +76,15 @@ class Guest:
         executable, and `RootlessnetError` when the guest could not be prepared.
         """
         self._channel.send(Message(Kind.START))
-        self._channel.expect(Kind.STARTED, "the init of the namespace")
+        with _explained():
+            self._channel.expect(Kind.STARTED, "the init of the namespace")
         self._leave_to_init()
 
     def fileno(self) -> int:
         """Readable when `poll` has news."""
         return self._channel.fileno()
 
-    def poll(self) -> int | None:
+    def poll(self) -> ExitStatus | None:
         """The command's exit status, 128+n after a death by signal n; None while it runs.
 
         Raises `RootlessnetError` when the init met a defect; the next call knows a status.
@@ -90,9 +92,9 @@ class Guest:
         while self._status is None and self._channel.readable():
             message = self._channel.receive()
             if message is None:  # the init was killed, and everything with it
-                self._status = 128 + signal.SIGKILL
+                self._status = ExitStatus.of(-signal.SIGKILL)
             elif message.kind is Kind.EXITED:
-                self._status = message.number
+                self._status = ExitStatus.of(message.number)
             elif message.kind is Kind.STOPPED:
                 self._command_stopped()
             else:
@@ -139,7 +141,8 @@ class Guest:
 
     def _receive_init(self) -> None:
         if not self._init:
-            message = self._configurer.receive(Kind.INIT)
+            with _explained():
+                message = self._configurer.receive(Kind.INIT)
             self._init, self._user_namespace = message.number, int(message.text)
 
     def _leave_to_init(self) -> None:
@@ -157,3 +160,16 @@ class Guest:
                 os.waitpid(self._init, 0)
         if not self._pid_namespace:
             processes.end_children(lambda pid: processes.lives_below(self._user_namespace, pid))
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Explain which namespace the kernel refused, and why: not where it was refused, for there the
+    settings that forbid are those of the namespaces made already.
+    """
+    try:
+        yield
+    except OSError as error:
+        from rootlessnet.netns import prerequisites  # who is well needs no doctor
+
+        raise prerequisites.explain_namespaces(error).error() from None

@@ -37,7 +37,7 @@ class Kind(IntEnum):
     # init -> parent
     STARTED = auto()  # the command was executed
     STOPPED = auto()  # number: the signal that stopped the command
-    EXITED = auto()  # number: exit status, 128+n for a death by signal n
+    EXITED = auto()  # number: exit status, -n for a death by signal n
     # configurer or init -> parent
     FAILED = auto()  # number: exit status of the program; text: the line for the user
     REFUSED = auto()  # number: the errno with which the kernel refused a namespace
@@ -72,18 +72,13 @@ class Message:
         return cls(Kind.FAILED, error.exit_status, str(error))
 
     def raise_if_failed(self) -> None:
-        """Raise what the other side could not do."""
+        """Raise what the other side could not do; what the kernel refused it as an OSError."""
         if self.kind is Kind.FAILED and self.number == RootlessnetError.exit_status:
             raise RootlessnetError(self.text)
         if self.kind is Kind.FAILED:
             raise CommandError(self.text, self.number)
         if self.kind is Kind.REFUSED:
-            # Explained here, outside of what was made already: the settings that forbid are ours.
-            from rootlessnet.netns import prerequisites  # who is well needs no doctor
-
-            raise prerequisites.explain_namespaces(
-                OSError(self.number, os.strerror(self.number))
-            ).error()
+            raise OSError(self.number, os.strerror(self.number))
 
 
 class Channel:

@@ -391,9 +391,10 @@ print(status, status.signal)
     [
         ("exit 5", "5 None\n"),
         ("kill -TERM $$", "143 None\n"),
-        ("kill -TERM $(cut -d' ' -f4 /proc/$PPID/stat); exec sleep 1000", "143 15\n"),
+        ("kill -TERM $(cut -d' ' -f4 /proc/$PPID/stat); exec sleep 1000", "143 None\n"),
+        ("kill -INT $(cut -d' ' -f4 /proc/$PPID/stat); exec sleep 1000", "130 2\n"),
     ],
-    ids=["exit", "signal", "signal to us"],
+    ids=["exit", "signal", "signal to us", "interrupt to us"],
 )
 def test_run(script: str, said: str) -> None:
     """The signals of this process reach the command, and it is told which one ended that."""
