@@ -2,7 +2,14 @@
 
 IP_RECVERR gives an unprivileged process every ICMP error about what it sent, with the address of
 who sent it. UDP_GRO hands over a burst of equal datagrams as one, UDP_SEGMENT sends one so; a
-socket without them works datagram by datagram. Read: udp(7), ip(7), icmp(7), cmsg(3).
+socket without them works datagram by datagram.
+
+A datagram leaves with the guest's DF and TTL. The socket has them from the datagram before, which
+nearly always had the same: so they cost a system call only when they change. With PMTU_DO the
+kernel refuses what is larger than the path's MTU as far as it knows it; the guest is told, as by a
+router, and the datagram leaves in fragments. Published ports on IPv6 leave all of this to the
+kernel: their clients are the gateway to the guest. Read: udp(7), ip(7) for IP_MTU_DISCOVER,
+icmp(7), cmsg(3).
 """
 
 import errno
@@ -10,22 +17,31 @@ import socket
 from contextlib import suppress
 from struct import Struct
 
-from rootlessnet.host.reactor import LEVEL, Reactor
-from rootlessnet.stack.host import UNSPECIFIED, Payload, Receiver, SocketAddress
+from rootlessnet.host.reactor import BROKEN, LEVEL, Reactor
+from rootlessnet.stack.host import (
+    PMTU_DO,
+    PMTU_WANT,
+    UNSPECIFIED,
+    Payload,
+    Receiver,
+    SocketAddress,
+)
+from rootlessnet.wire import icmp
 
 _READS = 64  # datagrams read before others get their turn
+_TRIES = 8  # at one datagram, each after errors that others met
 _LARGEST = 65535
 _BUFFER_SIZE = 1 << 20  # bytes asked of the kernel for each direction; it gives what it allows
 
 _SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
 _IP_RECVERR, _MSG_ERRQUEUE = 11, 0x2000
+_IP_MTU_DISCOVER = 10
 _SEGMENT = Struct("=H")
 _GRO_SIZE = Struct("=i")
 # struct sock_extended_err, then the offender's sockaddr_in
 _EXTENDED_ERROR = Struct("=IBBBxII")
 _OFFENDER = Struct("=2x2x4s")
 _ORIGIN_LOCAL, _ORIGIN_ICMP = 1, 2
-_UNREACHABLE, _FRAGMENTATION_NEEDED = 3, 4
 
 _ANCILLARY = socket.CMSG_SPACE(64)
 
@@ -51,7 +67,10 @@ class DatagramSocket:
         bound.setblocking(False)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             bound.setsockopt(socket.SOL_SOCKET, option, _BUFFER_SIZE)
-        if bound.family == socket.AF_INET:
+        self._is_ipv4 = bound.family == socket.AF_INET
+        self._hop_limit = 0  # the kernel's own: the first datagram will differ
+        self._discovery = PMTU_WANT  # the same, unless net.ipv4.ip_no_pmtu_disc says it is not
+        if self._is_ipv4:
             bound.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
         if bound.proto != socket.IPPROTO_ICMP:
             with suppress(OSError):  # before Linux 5.0
@@ -59,7 +78,18 @@ class DatagramSocket:
         reactor.add(bound.fileno(), LEVEL, self._ready)
         opened.add(self)
 
-    def send(self, payload: Payload, remote: SocketAddress, segment: int) -> None:
+    def send(
+        self,
+        payload: Payload,
+        remote: SocketAddress,
+        segment: int,
+        hop_limit: int,
+        discovery: int,
+    ) -> None:
+        if hop_limit != self._hop_limit:
+            self._set_hop_limit(hop_limit)
+        if discovery != self._discovery:
+            self._set_discovery(discovery)
         if segment and segment < len(payload):
             self._send_segments(payload, remote, segment)
         else:
@@ -70,19 +100,44 @@ class DatagramSocket:
         self._reactor.remove(self._socket.fileno())
         self._socket.close()
 
+    def _set_hop_limit(self, hop_limit: int) -> None:
+        self._hop_limit = hop_limit
+        if self._is_ipv4:
+            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, max(hop_limit, 1))
+
+    def _set_discovery(self, discovery: int) -> None:
+        self._discovery = discovery
+        if self._is_ipv4:
+            self._socket.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, discovery)
+
     def _send_one(self, payload: Payload, remote: SocketAddress) -> None:
-        for _ in range(2):  # the first call may report an error that an earlier datagram met
+        """Send a datagram. A call may fail for an error that an earlier one met, to whomever: the
+        datagram itself is refused when two calls fail and no error was queued.
+        """
+        unexplained = 0
+        for _ in range(_TRIES):
             try:
                 self._socket.sendto(payload, remote)
                 return
             except BlockingIOError:
                 return
             except OSError as error:
-                self._read_errors()
                 failure = error.errno or errno.EIO
-                if failure == errno.EMSGSIZE:
-                    return  # it was among the errors
-        self._receiver.refused(payload, remote, failure)
+            queued, mtu = self._read_errors()
+            if failure == errno.EMSGSIZE and self._discovery == PMTU_DO and (mtu or not queued):
+                if mtu:
+                    self._tell_mtu(payload, remote, mtu)
+                self._set_discovery(PMTU_WANT)  # for the rest of a burst too
+            elif not queued:
+                unexplained += 1
+                if unexplained == 2:
+                    self._receiver.refused(payload, remote, failure)
+                    return
+
+    def _tell_mtu(self, payload: Payload, remote: SocketAddress, mtu: int) -> None:
+        kind, code = icmp.DESTINATION_UNREACHABLE, icmp.FRAGMENTATION_NEEDED
+        quote = bytes(payload[: icmp.MAX_QUOTE])
+        self._receiver.failed(quote, remote, kind, code, UNSPECIFIED, mtu)
 
     def _send_segments(self, payload: Payload, remote: SocketAddress, segment: int) -> None:
         ancillary = [(_SOL_UDP, _UDP_SEGMENT, _SEGMENT.pack(segment))]
@@ -94,7 +149,9 @@ class DatagramSocket:
             for offset in range(0, len(payload), segment):
                 self._send_one(payload[offset : offset + segment], remote)
 
-    def _ready(self, _events: int) -> None:
+    def _ready(self, events: int) -> None:
+        if events & BROKEN:
+            self._read_errors()
         receive, received, now = (
             self._socket.recvmsg_into,
             self._receiver.received,
@@ -104,7 +161,6 @@ class DatagramSocket:
             try:
                 size, ancillary, _, address = receive((_buffer,), _ANCILLARY)
             except BlockingIOError:
-                self._read_errors()
                 return
             except OSError:
                 self._read_errors()
@@ -117,28 +173,27 @@ class DatagramSocket:
             if self._socket.fileno() < 0:
                 return  # whoever received it closed this socket
 
-    def _read_errors(self) -> None:
-        """Pass on the ICMP errors that are queued."""
+    def _read_errors(self) -> tuple[bool, int]:
+        """Pass on the ICMP errors that are queued: whether there were any, and the path's MTU if
+        the kernel has refused a datagram for its size.
+        """
+        queued, mtu = False, 0
         for _ in range(_READS):
             try:
                 payload, ancillary, _, address = self._socket.recvmsg(
-                    _LARGEST, _ANCILLARY, _MSG_ERRQUEUE
+                    icmp.MAX_QUOTE, _ANCILLARY, _MSG_ERRQUEUE
                 )
             except OSError:
-                return
-            for level, kind, data in ancillary:
-                if level == socket.IPPROTO_IP and kind == _IP_RECVERR:
-                    self._pass_error(payload, address[:2], data)
-
-    def _pass_error(self, payload: bytes, remote: SocketAddress, data: bytes) -> None:
-        number, origin, kind, code, info, _ = _EXTENDED_ERROR.unpack_from(data)
-        offender = UNSPECIFIED
-        if origin == _ORIGIN_ICMP:
-            (address,) = _OFFENDER.unpack_from(data, _EXTENDED_ERROR.size)
-            offender = socket.inet_ntoa(address)
-        elif origin == _ORIGIN_LOCAL and number == errno.EMSGSIZE:
-            kind, code = _UNREACHABLE, _FRAGMENTATION_NEEDED
-        else:
-            return
-        needed = (kind, code) == (_UNREACHABLE, _FRAGMENTATION_NEEDED)
-        self._receiver.failed(payload, remote, kind, code, offender, info if needed else 0)
+                break
+            for level, option, data in ancillary:
+                if level != socket.IPPROTO_IP or option != _IP_RECVERR:
+                    continue
+                number, origin, kind, code, info, _ = _EXTENDED_ERROR.unpack_from(data)
+                if origin == _ORIGIN_ICMP:
+                    queued = True
+                    (packed,) = _OFFENDER.unpack_from(data, _EXTENDED_ERROR.size)
+                    offender = socket.inet_ntoa(packed)
+                    self._receiver.failed(payload, address[:2], kind, code, offender, info)
+                elif origin == _ORIGIN_LOCAL and number == errno.EMSGSIZE:
+                    mtu = info  # and nothing else: neither the datagram nor its port
+        return queued, mtu

@@ -3,17 +3,38 @@
 One host socket serves one guest endpoint (address and port, or echo identifier), so every remote
 sees the same source port: endpoint-independent mapping, which peer-to-peer programs need. Only
 remotes the guest has sent to may answer: address- and port-dependent filtering. Flows end as Linux'
-conntrack ends them: after 30 s, or 120 s once both sides have spoken. Read: RFC 4787 4 and 5, RFC
-5508.
+conntrack ends them: after 30 s, or 120 s once both sides have spoken.
+
+A datagram leaves with the guest's DF and TTL, and what the network says about it reaches the guest
+with the guest's own packet in it. The host knows no more of that packet than the router quoted, the
+UDP header not even then, so the flow remembers how long its datagrams are.
+
+What is larger than the path's MTU, as far as the host knows it, is told to those who ask, and sent
+in fragments nevertheless. Linux sets DF in nearly everything. A program that did not ask for it has
+a kernel which, had it the host's MTU, would fragment in silence: to tell it would fail its next
+send with EMSGSIZE. Those who ask are known by an identification of 0, which Linux gives only to
+what must not be fragmented (IP_PMTUDISC_DO and _PROBE), from sockets that are not connected: those
+of ping and tracepath. All hear what the routers say. Read: RFC 4787 4 and 5, RFC 5508, RFC 1191,
+ip(7) for IP_MTU_DISCOVER, linux/net/ip.h (ip_select_ident_segs).
 """
 
 from abc import ABC, abstractmethod
 from math import inf
 
-from rootlessnet.stack.host import UNSPECIFIED, HostDatagram, Payload, SocketAddress
+from rootlessnet.stack.frames import Frames
+from rootlessnet.stack.host import (
+    PMTU_DO,
+    PMTU_DONT,
+    PMTU_WANT,
+    UNSPECIFIED,
+    HostDatagram,
+    Payload,
+    SocketAddress,
+)
 from rootlessnet.stack.network import UNREACHABLE_CODES
 from rootlessnet.tcp.timers import Timed, Timers
-from rootlessnet.wire import icmp
+from rootlessnet.wire import icmp, ipv4
+from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT, Packet
 
 ONE_WAY_TIMEOUT = 30.0  # seconds
 TWO_WAY_TIMEOUT = 120.0
@@ -23,23 +44,34 @@ _SWEEP = 5.0  # seconds between two looks for flows that have ended
 class DatagramFlow(ABC):
     """A guest endpoint and one remote it talks to."""
 
-    __slots__ = ("_two_way", "active", "endpoint", "key", "remote")
+    __slots__ = ("_size", "_two_way", "active", "endpoint", "frames", "key", "remote")
 
-    def __init__(self, key: bytes, endpoint: "Endpoint", remote: SocketAddress, now: float) -> None:
+    protocol: int
+
+    def __init__(
+        self, frames: Frames, key: bytes, endpoint: "Endpoint", remote: SocketAddress, now: float
+    ) -> None:
+        self.frames = frames
         self.key = key
         self.endpoint = endpoint
         self.remote = remote
         self.active = now
         self._two_way = False
+        self._size = 0  # of the latest datagram
 
     def deadline(self) -> float:
         """When the flow ends if nothing more happens."""
         return self.active + (TWO_WAY_TIMEOUT if self._two_way else ONE_WAY_TIMEOUT)
 
-    def outbound(self, payload: Payload, segment: int, now: float) -> None:
-        """Send to the remote."""
+    def outbound(self, payload: Payload, segment: int, packet: Packet, now: float) -> None:
+        """Send to the remote what the guest's packet holds."""
         self.active = now
-        self.endpoint.socket.send(payload, self.remote, segment)
+        self._size = len(payload) if not segment else min(segment, len(payload))
+        if not packet.dont_fragment:
+            discovery = PMTU_DONT
+        else:
+            discovery = PMTU_WANT if packet.identification else PMTU_DO
+        self.endpoint.socket.send(payload, self.remote, segment, packet.hop_limit - 1, discovery)
 
     def inbound(self, payload: memoryview, segment: int, now: float) -> None:
         """Send to the guest what the remote has sent."""
@@ -51,9 +83,27 @@ class DatagramFlow(ABC):
     def deliver(self, payload: memoryview, segment: int) -> None:
         """Make a frame of what the remote has sent."""
 
+    def fail(self, payload: bytes, kind: int, code: int, offender: str, info: int) -> None:
+        """Tell the guest of an ICMP error about a datagram that begins with `payload`."""
+        network = self.frames.network
+        size = max(self._size, len(payload))
+        addresses, message = self.quoted(payload, size)
+        length = len(message) - len(payload) + size
+        hop_limit = DEFAULT_HOP_LIMIT
+        if (kind, code) == (icmp.TIME_EXCEEDED, icmp.TTL_EXCEEDED):
+            hop_limit = 1
+        if (kind, code) == (icmp.DESTINATION_UNREACHABLE, icmp.FRAGMENTATION_NEEDED):
+            info = network.path_mtu(info)
+        elif kind != icmp.PARAMETER_PROBLEM:
+            info = 0
+        quote = ipv4.build(addresses, self.protocol, length, hop_limit) + message
+        self.frames.send_icmp_error(network.client(offender), kind, code, quote, info)
+
     @abstractmethod
-    def fail(self, payload: bytes, kind: int, code: int, offender: str, mtu: int) -> None:
-        """Tell the guest of an ICMP error about `payload`."""
+    def quoted(self, payload: bytes, size: int) -> tuple[bytes, bytes]:
+        """The addresses and the transport message, as the guest sent them, of a datagram of `size`
+        bytes that begins with `payload`.
+        """
 
 
 class Endpoint:
@@ -72,16 +122,17 @@ class Endpoint:
             flow.inbound(payload, segment, now)
 
     def failed(
-        self, payload: bytes, remote: SocketAddress, kind: int, code: int, offender: str, mtu: int
+        self, payload: bytes, remote: SocketAddress, kind: int, code: int, offender: str, info: int
     ) -> None:
         flow = self.flows.get(remote)
-        if flow is not None:
-            flow.fail(payload, kind, code, offender, mtu)
+        if flow is not None and kind in icmp.DELIVERY_ERRORS:
+            flow.fail(payload, kind, code, offender, info)
 
     def refused(self, payload: Payload, remote: SocketAddress, error: int) -> None:
         code = UNREACHABLE_CODES.get(error)
         if code is not None:
-            self.failed(bytes(payload), remote, icmp.DESTINATION_UNREACHABLE, code, UNSPECIFIED, 0)
+            quote = bytes(payload[: icmp.MAX_QUOTE])
+            self.failed(quote, remote, icmp.DESTINATION_UNREACHABLE, code, UNSPECIFIED, 0)
 
     def abandoned(self) -> None:
         """The last flow has ended."""

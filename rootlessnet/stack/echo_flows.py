@@ -10,7 +10,7 @@ from rootlessnet.stack.frames import Frames
 from rootlessnet.stack.host import Host, SocketAddress
 from rootlessnet.stack.network import Unreachable
 from rootlessnet.tcp.timers import Timers
-from rootlessnet.wire import MalformedError, icmp, ip, ipv4
+from rootlessnet.wire import MalformedError, icmp, ip
 from rootlessnet.wire.ip import Packet
 
 MAX_FLOWS = 256  # and at most a sixteenth of the host's sockets
@@ -19,13 +19,9 @@ MAX_FLOWS = 256  # and at most a sixteenth of the host's sockets
 class EchoFlow(DatagramFlow):
     """An identifier of the guest's and the host it asks."""
 
-    __slots__ = ("_frames",)
+    __slots__ = ()
 
-    def __init__(
-        self, frames: Frames, key: bytes, endpoint: Endpoint, remote: SocketAddress, now: float
-    ) -> None:
-        super().__init__(key, endpoint, remote, now)
-        self._frames = frames
+    protocol = ip.ICMP
 
     def deliver(self, payload: memoryview, segment: int) -> None:
         try:
@@ -35,20 +31,11 @@ class EchoFlow(DatagramFlow):
         if kind == icmp.ECHO_REPLY:
             identifier = int.from_bytes(self.key[-2:], "big")
             message = icmp.build_echo(kind, identifier, sequence, data)
-            self._frames.send(ip.swapped(self.key[:-2]), ip.ICMP, message)
+            self.frames.send(ip.swapped(self.key[:-2]), ip.ICMP, message)
 
-    def fail(self, payload: bytes, kind: int, code: int, offender: str, mtu: int) -> None:
-        try:
-            request, _identifier, sequence, data = icmp.parse_echo(
-                memoryview(payload), 0, len(payload)
-            )
-        except MalformedError:
-            return
+    def quoted(self, payload: bytes, size: int) -> tuple[bytes, bytes]:
         identifier = int.from_bytes(self.key[-2:], "big")
-        message = icmp.build_echo(request, identifier, sequence, data)
-        quote = ipv4.build(self.key[:-2], ip.ICMP, len(message)) + message
-        source = self._frames.network.client(offender)
-        self._frames.send_icmp_error(source, kind, code, quote, mtu)
+        return self.key[:-2], icmp.with_identifier(payload, identifier)
 
 
 class EchoEndpoint(Endpoint):
@@ -63,6 +50,12 @@ class EchoEndpoint(Endpoint):
         self, payload: memoryview, remote: SocketAddress, segment: int, now: float
     ) -> None:
         super().received(payload, (remote[0], 0), segment, now)
+
+    def failed(
+        self, payload: bytes, remote: SocketAddress, kind: int, code: int, offender: str, info: int
+    ) -> None:
+        if len(payload) >= icmp.SIZE:  # the kernel knew by that much whose it is
+            super().failed(payload, (remote[0], 0), kind, code, offender, info)
 
     def abandoned(self) -> None:
         del self._table[self._key]
@@ -106,7 +99,7 @@ class EchoFlows:
                         quote,
                     )
                 return
-        flow.outbound(frame[packet.start : packet.end], 0, now)
+        flow.outbound(frame[packet.start : packet.end], 0, packet, now)
 
     def _open(self, key: bytes, packet: Packet, now: float) -> DatagramFlow:
         remote = (self._network.translate(packet.destination), 0)

@@ -87,7 +87,9 @@ class Fragments:
 
     def _assemble(self, datagram: _Datagram, packet: Packet) -> memoryview:
         payload = b"".join([datagram.fragments[offset] for offset in datagram.offsets])
-        header = ipv4.build(packet.addresses, packet.protocol, len(payload), packet.hop_limit)
+        header = ipv4.build(
+            packet.addresses, packet.protocol, len(payload), packet.hop_limit, fragment=0
+        )
         return memoryview(datagram.head + header + payload)
 
     def _expire(self, now: float) -> None:

@@ -76,11 +76,13 @@ class Frames:
             self.write(head + header, part)
 
     def send_icmp_error(
-        self, source: bytes, kind: int, code: int, packet: Payload, mtu: int = 0
+        self, source: bytes, kind: int, code: int, packet: Payload, info: int = 0
     ) -> None:
-        """Tell the guest of an error about `packet`, which begins with its IPv4 header."""
+        """Tell the guest of an error about `packet`, which begins with its IPv4 header. `info` is
+        what `wire.icmp.build_error` takes.
+        """
         destination = bytes(packet[12:16])
-        self.send(source + destination, ip.ICMP, icmp.build_error(kind, code, packet, mtu))
+        self.send(source + destination, ip.ICMP, icmp.build_error(kind, code, packet, info))
 
     def send_udp(self, addresses: bytes, ports: bytes, payload: Payload) -> None:
         """Send one datagram that belongs to no flow."""

@@ -3,7 +3,8 @@
 `receive` dispatches on the Ethernet type, then on the protocol, to the flow tables. After a batch
 of frames `end_batch` sends the acknowledgements it left owing. The one timer of the loop is armed
 for `next_deadline` and calls `expire`. Malformed frames are counted and dropped: nothing a guest
-sends raises past here. Read: RFC 1812 (what a gateway owes), RFC 826.
+sends raises past here. The gateway is a hop: it answers a packet whose TTL ends here, and what goes
+on has one less. Read: RFC 1812 (what a gateway owes), RFC 826.
 """
 
 from rootlessnet.stack.echo_flows import EchoFlows
@@ -37,7 +38,9 @@ class Gateway:
         self.end_batch = self._engine.end_batch
         self.next_deadline = self._engine.next_deadline
         self.expire = self._engine.expire
-        self.dropped = {"malformed": 0, "foreign source": 0, "unknown protocol": 0}
+        self.dropped = dict.fromkeys(
+            ("malformed", "foreign source", "hop limit", "unknown protocol"), 0
+        )
 
     def receive(self, frame: memoryview, now: float) -> None:
         """Process one frame, from its virtio-net header on. Its buffer may be reused on return."""
@@ -57,6 +60,16 @@ class Gateway:
 
     def _receive_packet(self, frame: memoryview, now: float) -> None:
         packet = self._packet
+        network = self._network
+        if not packet.addresses.startswith(network.guest) and not network.may_be_source(
+            packet.source
+        ):
+            self.dropped["foreign source"] += 1
+            return
+        if packet.hop_limit <= 1 and not network.is_own(packet.destination):
+            self.dropped["hop limit"] += 1
+            self._send_error(icmp.TIME_EXCEEDED, icmp.TTL_EXCEEDED, frame)
+            return
         if packet.is_fragment:
             whole = self._fragments.add(packet, frame, now)
             if whole is None:
@@ -64,12 +77,7 @@ class Gateway:
             frame = whole
             ipv4.parse(frame, packet.header_start, packet)
         protocol = packet.protocol
-        network = self._network
-        if not packet.addresses.startswith(network.guest) and not network.may_be_source(
-            packet.source
-        ):
-            self.dropped["foreign source"] += 1
-        elif protocol == ip.TCP:
+        if protocol == ip.TCP:
             self.tcp.receive(packet, frame, now)
         elif protocol == ip.UDP:
             self.udp.receive(packet, frame, now)
@@ -77,13 +85,19 @@ class Gateway:
             self._receive_icmp(frame, now)
         else:
             self.dropped["unknown protocol"] += 1
-            if not network.is_for_many(packet.destination):
-                self._frames.send_icmp_error(
-                    network.gateway,
-                    icmp.DESTINATION_UNREACHABLE,
-                    icmp.PROTOCOL_UNREACHABLE,
-                    frame[packet.header_start : packet.end],
-                )
+            self._send_error(icmp.DESTINATION_UNREACHABLE, icmp.PROTOCOL_UNREACHABLE, frame)
+
+    def _send_error(self, kind: int, code: int, frame: memoryview) -> None:
+        """Tell the guest of an error about its packet, unless RFC 1122 3.2.2 forbids it."""
+        packet, network = self._packet, self._network
+        if (
+            network.is_for_many(packet.destination)
+            or (packet.is_fragment and packet.fragment_offset)
+            or (packet.protocol == ip.ICMP and icmp.is_error(frame, packet.start, packet.end))
+        ):
+            return
+        quote = frame[packet.header_start : packet.end]
+        self._frames.send_icmp_error(network.gateway, kind, code, quote)
 
     def _receive_icmp(self, frame: memoryview, now: float) -> None:
         packet = self._packet

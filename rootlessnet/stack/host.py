@@ -11,6 +11,10 @@ from rootlessnet.tcp.interface import User
 
 SocketAddress = tuple[str, int]  # an IP address as text, and a port
 Payload = bytes | bytearray | memoryview
+# What becomes of a datagram larger than the path's MTU, in the words and numbers of ip(7).
+PMTU_DONT = 0  # fragments; it never carries DF
+PMTU_WANT = 1  # fragments; DF is for what fits
+PMTU_DO = 2  # its sender is to hear of it
 UNSPECIFIED = "0.0.0.0"  # as an offender: this host itself
 
 
@@ -46,9 +50,11 @@ class Receiver(Protocol):
         """A datagram; several of `segment` bytes each (the last maybe less) if not 0."""
 
     def failed(
-        self, payload: bytes, remote: SocketAddress, kind: int, code: int, offender: str, mtu: int
+        self, payload: bytes, remote: SocketAddress, kind: int, code: int, offender: str, info: int
     ) -> None:
-        """An ICMP error came from `offender` about a datagram that was sent to `remote`."""
+        """An ICMP error came from `offender` about a datagram to `remote` that began with
+        `payload`. `info` is the MTU of the next hop or the octet at fault, if it tells of one.
+        """
 
     def refused(self, payload: Payload, remote: SocketAddress, error: int) -> None:
         """The host's kernel did not send this datagram, for this errno."""
@@ -57,8 +63,18 @@ class Receiver(Protocol):
 class HostDatagram(Protocol):
     """A host datagram socket. Never raises: a datagram that cannot be sent is lost."""
 
-    def send(self, payload: Payload, remote: SocketAddress, segment: int) -> None:
-        """Send a datagram, or several of `segment` bytes each if that is not 0."""
+    def send(
+        self,
+        payload: Payload,
+        remote: SocketAddress,
+        segment: int,
+        hop_limit: int,
+        discovery: int,
+    ) -> None:
+        """Send a datagram, or several of `segment` bytes each if that is not 0. What is larger than
+        the path's MTU is sent in fragments; with PMTU_DO it is reported first (`Receiver.failed`).
+        `hop_limit` counts as 1 if it is less.
+        """
 
     def close(self) -> None:
         """Give the socket back."""

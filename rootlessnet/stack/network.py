@@ -8,7 +8,7 @@ addresses).
 import errno
 from ipaddress import IPv4Address, IPv4Network
 
-from rootlessnet.wire import ethernet, icmp
+from rootlessnet.wire import ethernet, icmp, ipv4
 from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT
 
 # What the guest is told when the host's kernel refuses to send or connect, by errno.
@@ -68,6 +68,10 @@ class Network:
     def is_for_many(self, destination: bytes) -> bool:
         """Multicast, reserved and broadcast: RFC 1122 3.2.2 allows no ICMP error about those."""
         return destination[0] >= 224 or destination == self._broadcast
+
+    def path_mtu(self, told: int) -> int:
+        """What the guest may be told of a path whose MTU somebody says is `told`."""
+        return min(max(told, ipv4.MIN_MTU), self.mtu)
 
     def translate(self, destination: bytes) -> str:
         """The host's address for a destination of the guest's; raises Unreachable."""

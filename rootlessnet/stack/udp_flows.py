@@ -9,7 +9,7 @@ from rootlessnet.stack.frames import Frames, UdpHeader
 from rootlessnet.stack.host import Host, SocketAddress
 from rootlessnet.stack.network import UNREACHABLE_CODES, Unreachable
 from rootlessnet.tcp.timers import Timers
-from rootlessnet.wire import icmp, ip, ipv4, udp, vnet
+from rootlessnet.wire import icmp, ip, udp, vnet
 from rootlessnet.wire.ip import Packet
 
 MAX_FLOWS = 4096  # and at most an eighth of the host's sockets
@@ -19,30 +19,23 @@ _DNS_PORT = 53
 class UdpFlow(DatagramFlow):
     """A guest's port and a remote port."""
 
-    __slots__ = ("_frames", "_header")
+    __slots__ = ("_header",)
+
+    protocol = ip.UDP
 
     def __init__(
         self, frames: Frames, key: bytes, endpoint: Endpoint, remote: SocketAddress, now: float
     ) -> None:
-        super().__init__(key, endpoint, remote, now)
-        self._frames = frames
+        super().__init__(frames, key, endpoint, remote, now)
         ports = key[-4:]
         self._header = UdpHeader(frames, ip.swapped(key[:-4]), ports[2:] + ports[:2])
 
     def deliver(self, payload: memoryview, segment: int) -> None:
         self._header.send(payload, segment)
 
-    def fail(self, payload: bytes, kind: int, code: int, offender: str, mtu: int) -> None:
-        length = udp.SIZE + len(payload)
-        quote = (
-            ipv4.build(self.key[:-4], ip.UDP, length)
-            + self.key[-4:]
-            + length.to_bytes(2, "big")
-            + bytes(2)
-            + payload
-        )
-        source = self._frames.network.client(offender)
-        self._frames.send_icmp_error(source, kind, code, quote, mtu)
+    def quoted(self, payload: bytes, size: int) -> tuple[bytes, bytes]:
+        length = (udp.SIZE + size).to_bytes(2, "big")
+        return self.key[:-4], self.key[-4:] + length + bytes(2) + payload
 
 
 class OutboundEndpoint(Endpoint):
@@ -111,7 +104,7 @@ class UdpFlows:
             except Unreachable as unreachable:
                 self._refuse(packet, frame, unreachable)
                 return
-        flow.outbound(payload, vnet.udp_segment(frame), now)
+        flow.outbound(payload, vnet.udp_segment(frame), packet, now)
 
     def publish(self, guest_port: int) -> PublishedPort:
         """A port of the guest's for the host to publish: it wants a socket, and receives for it."""

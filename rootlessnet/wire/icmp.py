@@ -12,6 +12,7 @@ ECHO_REPLY = 0
 DESTINATION_UNREACHABLE = 3
 ECHO_REQUEST = 8
 TIME_EXCEEDED = 11
+PARAMETER_PROBLEM = 12
 
 NET_UNREACHABLE = 0
 HOST_UNREACHABLE = 1
@@ -22,7 +23,13 @@ NET_PROHIBITED = 9
 HOST_PROHIBITED = 10
 ADMIN_PROHIBITED = 13
 
-_ERROR_QUOTE = 548  # RFC 1812 4.3.2.3: as much as fits a message of 576 bytes
+TTL_EXCEEDED = 0
+
+# What became of a packet. The other two, source quench and redirect, are advice to the sender.
+DELIVERY_ERRORS = (DESTINATION_UNREACHABLE, TIME_EXCEEDED, PARAMETER_PROBLEM)
+_ERRORS = (*DELIVERY_ERRORS, 4, 5)
+
+MAX_QUOTE = 548  # RFC 1812 4.3.2.3: as much as fits a message of 576 bytes
 
 
 def parse_echo(frame: memoryview, start: int, end: int) -> tuple[int, int, int, memoryview]:
@@ -46,9 +53,26 @@ def build_echo(kind: int, identifier: int, sequence: int, data: Buffer) -> bytes
     return _summed(kind, 0, identifier, sequence, bytes(data))
 
 
-def build_error(kind: int, code: int, packet: Buffer, mtu: int = 0) -> bytes:
-    """An error about `packet` (from its network header on). `mtu` is for FRAGMENTATION_NEEDED."""
-    return _summed(kind, code, 0, mtu, bytes(packet[:_ERROR_QUOTE]))
+def is_error(frame: memoryview, start: int, end: int) -> bool:
+    """Whether an ICMP message tells of an error."""
+    return start < end and frame[start] in _ERRORS
+
+
+def with_identifier(message: bytes, identifier: int) -> bytes:
+    """An echo message, or its beginning, under another identifier. Its checksum is changed by the
+    difference (RFC 1624), and so is right for all of the message.
+    """
+    kind, code, check, before, sequence = HEADER.unpack_from(message)
+    check = checksum.checksum((check ^ 0xFFFF) + (before ^ 0xFFFF) + identifier)
+    return HEADER.pack(kind, code, check, identifier, sequence) + message[SIZE:]
+
+
+def build_error(kind: int, code: int, packet: Buffer, info: int = 0) -> bytes:
+    """An error about `packet` (from its network header on). `info` is the MTU of the next hop for
+    FRAGMENTATION_NEEDED, and for PARAMETER_PROBLEM the octet at fault.
+    """
+    high, low = (info << 8, 0) if kind == PARAMETER_PROBLEM else (0, info)
+    return _summed(kind, code, high, low, bytes(packet[:MAX_QUOTE]))
 
 
 def _summed(kind: int, code: int, high: int, low: int, data: bytes) -> bytes:

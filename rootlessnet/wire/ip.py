@@ -17,6 +17,7 @@ class Packet:
 
     __slots__ = (
         "addresses",
+        "dont_fragment",
         "end",
         "fragment_offset",
         "header_start",
@@ -36,6 +37,7 @@ class Packet:
         self.start = 0
         self.end = 0
         self.identification = 0
+        self.dont_fragment = False
         self.is_fragment = False
         self.fragment_offset = 0
         self.more_fragments = False

@@ -17,6 +17,7 @@ MORE_FRAGMENTS = 0x2000
 _OFFSET_MASK = 0x1FFF
 MAX_LENGTH = 0xFFFF
 QUOTED = 8  # bytes that an ICMP error quotes behind the header, at least (RFC 792)
+MIN_MTU = 68  # RFC 791 3.2: what every link carries unfragmented
 
 
 def parse(frame: memoryview, start: int, packet: Packet) -> None:
@@ -37,9 +38,10 @@ def parse(frame: memoryview, start: int, packet: Packet) -> None:
     packet.header_start = start
     packet.start = start + header_size
     packet.end = end
+    packet.identification = identification
+    packet.dont_fragment = fragment & DONT_FRAGMENT != 0
     packet.is_fragment = fragment & (MORE_FRAGMENTS | _OFFSET_MASK) != 0
     if packet.is_fragment:
-        packet.identification = identification
         packet.more_fragments = fragment & MORE_FRAGMENTS != 0
         packet.fragment_offset = (fragment & _OFFSET_MASK) * 8
 

@@ -4,7 +4,7 @@ import socket
 from dataclasses import dataclass, field
 
 from rootlessnet.host.datagram import DatagramSocket
-from rootlessnet.stack.host import Payload, SocketAddress
+from rootlessnet.stack.host import PMTU_WANT, Payload, SocketAddress
 from tests.host.world import HostReactor, address_of
 
 
@@ -26,9 +26,9 @@ class Recorder:
             self.socket.close()
 
     def failed(
-        self, payload: bytes, remote: SocketAddress, kind: int, code: int, offender: str, mtu: int
+        self, payload: bytes, remote: SocketAddress, kind: int, code: int, offender: str, info: int
     ) -> None:
-        self.errors.append((payload, remote, kind, code, offender, mtu))
+        self.errors.append((payload, remote, kind, code, offender, info))
 
     def refused(self, payload: Payload, remote: SocketAddress, error: int) -> None:
         self.refusals.append((bytes(payload), remote, error))
@@ -44,6 +44,16 @@ class Opened:
     @property
     def address(self) -> SocketAddress:
         return address_of(self.bound)
+
+    def send(
+        self,
+        payload: Payload,
+        remote: SocketAddress,
+        segment: int = 0,
+        hop_limit: int = 63,
+        discovery: int = PMTU_WANT,
+    ) -> None:
+        self.datagrams.send(payload, remote, segment, hop_limit, discovery)
 
 
 def open_on(reactor: HostReactor, bound: socket.socket) -> Opened:

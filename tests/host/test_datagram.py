@@ -6,17 +6,19 @@ import struct
 import pytest
 from scapy.layers.inet import ICMP, IP, UDP
 
+from rootlessnet.stack.host import PMTU_DO, PMTU_DONT, PMTU_WANT
 from tests.host.recorder import Opened, open_on
 from tests.host.world import FarEnd, HostReactor, HostWorld, address_of, port_of
 from tests.stack.world import GATEWAY, udp
 
 UDP_SEGMENT = 103  # linux/udp.h
+IP_MTU_DISCOVER, IP_RECVTTL = 10, 12  # linux/in.h
 MANY = 200  # datagrams, more than are read in one go
 
 
 @pytest.mark.parametrize("payload", [b"", b"datagram", bytes(65507)], ids=len)
 def test_there_and_back(opened: Opened, peer: socket.socket, payload: bytes) -> None:
-    opened.datagrams.send(payload, address_of(peer), 0)
+    opened.send(payload, address_of(peer))
     data, (host, port, *_) = peer.recvfrom(65535)
     assert (data, (host, port)) == (payload, opened.address)
     peer.sendto(payload, opened.address)
@@ -49,10 +51,44 @@ def test_a_burst_leaves_as_datagrams(
     opened: Opened, peer: socket.socket, size: int, segment: int, sizes: list[int]
 ) -> None:
     burst = (bytes(range(250)) * 10)[:size]
-    opened.datagrams.send(memoryview(burst), address_of(peer), segment)
+    opened.send(memoryview(burst), address_of(peer), segment)
     datagrams = [peer.recv(65535) for _ in sizes]
     assert [len(one) for one in datagrams] == sizes
     assert b"".join(datagrams) == burst
+
+
+class Counted(socket.socket):
+    """A socket that counts its settings."""
+
+    settings = 0
+
+    def setsockopt(self, *arguments: object) -> None:
+        self.settings += 1
+        super().setsockopt(*arguments)  # type: ignore[call-overload]
+
+
+def test_ttl_and_df_are_those_of_the_datagram(reactor: HostReactor, far_end: FarEnd) -> None:
+    counted, peer = Counted(socket.AF_INET, socket.SOCK_DGRAM), far_end.udp()
+    peer.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+    opened = open_on(reactor, counted)
+    counted.settings = 0
+    for hop_limit, discovery, settings in (
+        (63, PMTU_WANT, 1),  # as it stands in the first datagram
+        (63, PMTU_WANT, 0),  # and in nearly all that follow
+        (5, PMTU_WANT, 1),
+        (5, PMTU_DONT, 1),
+        (5, PMTU_DONT, 0),
+        (1, PMTU_DO, 2),
+    ):
+        opened.send(b"datagram", address_of(peer), hop_limit=hop_limit, discovery=discovery)
+        _, ancillary, _, _ = peer.recvmsg(100, 100)
+        assert ancillary == [(socket.IPPROTO_IP, socket.IP_TTL, struct.pack("=i", hop_limit))]
+        assert counted.getsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER) == discovery
+        assert counted.settings == settings
+        counted.settings = 0
+    opened.send(b"to the host itself", address_of(peer), hop_limit=0)
+    assert counted.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 1
+    opened.datagrams.close()
 
 
 def test_others_get_their_turn(opened: Opened, peer: socket.socket) -> None:

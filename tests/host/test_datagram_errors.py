@@ -7,11 +7,13 @@ answers as udp(7) and ip(7) have it.
 import errno
 import socket
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from scapy.layers.inet import UDPerror
 
-from rootlessnet.stack.host import SocketAddress
+from rootlessnet.stack.host import PMTU_DO, PMTU_DONT, PMTU_WANT, Payload, SocketAddress
 from tests.host.recorder import Opened, Recorder, open_on
 from tests.host.world import LOOPBACK, HostReactor, HostWorld, address_of, closed_port
 from tests.stack.world import GATEWAY, assert_unreachable, udp
@@ -24,7 +26,7 @@ ipv4 = pytest.mark.parametrize("opened", [LOOPBACK], indirect=True)
 @ipv4
 def test_a_port_where_nobody_listens(opened: Opened) -> None:
     remote, recorder = closed_port(), opened.recorder
-    opened.datagrams.send(b"probe", remote, 0)
+    opened.send(b"probe", remote)
     opened.reactor.wait(lambda: recorder.errors, "an error")
     assert recorder.errors == [
         (b"probe", remote, UNREACHABLE, PORT_UNREACHABLE, LOOPBACK, 0),
@@ -37,13 +39,13 @@ def test_an_error_does_not_cost_another_datagram(opened: Opened, peer: socket.so
     """The kernel tells of it when the next one is sent, and does not send that."""
     remote = closed_port()
     for _ in range(2):
-        opened.datagrams.send(b"probe", remote, 0)
-    opened.datagrams.send(b"datagram", address_of(peer), 0)
+        opened.send(b"probe", remote)
+    opened.send(b"datagram", address_of(peer))
     assert peer.recv(100) == b"datagram"
     assert [error[:2] for error in opened.recorder.errors] == [(b"probe", remote)] * 2
-    opened.datagrams.send(b"probe", remote, 0)
+    opened.send(b"probe", remote)
     burst = bytes(2000)
-    opened.datagrams.send(burst, address_of(peer), 1000)
+    opened.send(burst, address_of(peer), 1000)
     assert [len(peer.recv(2000)) for _ in range(2)] == [1000, 1000]
     assert opened.recorder.refusals == []
     opened.reactor.wait(lambda: len(opened.recorder.errors) == 3, "the third error")
@@ -52,7 +54,7 @@ def test_an_error_does_not_cost_another_datagram(opened: Opened, peer: socket.so
 @ipv4
 def test_an_error_does_not_stop_what_arrives(opened: Opened, peer: socket.socket) -> None:
     peer.sendto(b"datagram", opened.address)
-    opened.datagrams.send(b"probe", closed_port(), 0)
+    opened.send(b"probe", closed_port())
     recorder = opened.recorder
     opened.reactor.wait(lambda: recorder.datagrams and recorder.errors, "both")
 
@@ -60,8 +62,8 @@ def test_an_error_does_not_stop_what_arrives(opened: Opened, peer: socket.socket
 @ipv4
 def test_the_kernel_refuses(opened: Opened) -> None:
     broadcast = ("255.255.255.255", 9)
-    opened.datagrams.send(b"probe", broadcast, 0)
-    opened.datagrams.send(bytes(20), broadcast, 10)
+    opened.send(b"probe", broadcast)
+    opened.send(bytes(20), broadcast, 10)
     refusals = opened.recorder.refusals
     assert {error for _, _, error in refusals} <= {errno.EACCES, errno.ENETUNREACH}
     assert [(payload, remote) for payload, remote, _ in refusals] == [
@@ -69,26 +71,57 @@ def test_the_kernel_refuses(opened: Opened) -> None:
     ]
 
 
-class OtherKernel(socket.socket):
-    """A socket with these errors in its queue, and this answer to who wants to send."""
+# ── another kernel ───────────────────────────────────────────────────────────────────────────────
 
-    errors: list[tuple[bytes, bytes]]  # the payload, and struct sock_extended_err
-    answer: OSError | None = None
+Answer = tuple[int, list[bytes]]  # an errno, 0 if it sends, and what it then has in its queue
+
+FAR = ("192.0.2.1", 9)
+
+
+class OtherKernel(socket.socket):
+    """A socket whose calls end as `answers` say, and then well. It remembers what was sent, with
+    the value that IP_MTU_DISCOVER had.
+    """
+
+    answers: list[Answer]
+    queue: list[bytes]  # struct sock_extended_err
+    sent: list[tuple[bytes, int]]
 
     def recvmsg(
         self, size: int, ancillary_size: int = 0, flags: int = 0, /
     ) -> tuple[bytes, list[tuple[int, int, bytes]], int, SocketAddress]:
         if not flags & 0x2000:  # MSG_ERRQUEUE
             raise AssertionError("datagrams are read by recvmsg_into")
-        if not self.errors:
+        if not self.queue:
             raise BlockingIOError(errno.EAGAIN, "no error")
-        payload, extended = self.errors.pop(0)
-        return payload, [(socket.IPPROTO_IP, 11, extended)], flags, ("192.0.2.1", 9)
+        return b"probe", [(socket.IPPROTO_IP, 11, self.queue.pop(0))], flags, FAR
 
     def sendto(self, *arguments: object) -> int:
-        if self.answer is not None:
-            raise self.answer
+        payload = arguments[0]
+        assert isinstance(payload, Payload)
+        failure, errors = self.answers.pop(0) if self.answers else (0, [])
+        self.queue += errors
+        if failure:
+            raise OSError(failure, "as the test wants it")
+        self.sent.append((bytes(payload), self.getsockopt(socket.IPPROTO_IP, 10)))
         return 0
+
+    def sendmsg(self, *arguments: object) -> int:
+        raise OSError(errno.EMSGSIZE, "it does not cut")
+
+
+@dataclass
+class OnOtherKernel(Opened):
+    kernel: OtherKernel
+
+
+@pytest.fixture
+def on_other_kernel(reactor: HostReactor) -> Iterator[OnOtherKernel]:
+    kernel = OtherKernel(socket.AF_INET, socket.SOCK_DGRAM)
+    kernel.answers, kernel.queue, kernel.sent = [], [], []
+    opened = open_on(reactor, kernel)
+    yield OnOtherKernel(reactor, kernel, opened.recorder, opened.datagrams, kernel)
+    opened.datagrams.close()
 
 
 def extended_error(
@@ -99,54 +132,132 @@ def extended_error(
 
 
 LOCAL, FROM_ICMP, FROM_TIMESTAMP = 1, 2, 4
+ROUTER = "198.51.100.1"
+EXPIRED = extended_error(errno.EHOSTUNREACH, FROM_ICMP, TIME_EXCEEDED, 0, 0, ROUTER)
+TOO_LARGE = extended_error(errno.EMSGSIZE, LOCAL, 0, 0, 1400, "0.0.0.0")
 
 
 @pytest.mark.parametrize(
     ("extended", "told"),
     [
+        (EXPIRED, (TIME_EXCEEDED, 0, ROUTER, 0)),
         (
-            extended_error(errno.EHOSTUNREACH, FROM_ICMP, TIME_EXCEEDED, 0, 0, "198.51.100.1"),
-            (TIME_EXCEEDED, 0, "198.51.100.1", 0),
+            extended_error(errno.EMSGSIZE, FROM_ICMP, UNREACHABLE, TOO_BIG, 1400, ROUTER),
+            (UNREACHABLE, TOO_BIG, ROUTER, 1400),
         ),
         (
-            extended_error(errno.EMSGSIZE, FROM_ICMP, UNREACHABLE, TOO_BIG, 1400, "198.51.100.1"),
-            (UNREACHABLE, TOO_BIG, "198.51.100.1", 1400),
+            extended_error(errno.EHOSTUNREACH, FROM_ICMP, UNREACHABLE, 1, 0, ROUTER),
+            (UNREACHABLE, 1, ROUTER, 0),
         ),
-        (
-            extended_error(errno.EHOSTUNREACH, FROM_ICMP, UNREACHABLE, 1, 7, "198.51.100.1"),
-            (UNREACHABLE, 1, "198.51.100.1", 0),
-        ),
-        (
-            extended_error(errno.EMSGSIZE, LOCAL, 0, 0, 1280, "0.0.0.0"),
-            (UNREACHABLE, TOO_BIG, "0.0.0.0", 1280),
-        ),
+        (extended_error(errno.EPROTO, FROM_ICMP, 12, 0, 20, ROUTER), (12, 0, ROUTER, 20)),
         (extended_error(errno.EHOSTUNREACH, LOCAL, 0, 0, 0, "0.0.0.0"), None),
         (extended_error(errno.ENOMSG, FROM_TIMESTAMP, 0, 0, 0, "0.0.0.0"), None),
     ],
 )
 def test_errors_from_afar(
-    reactor: HostReactor, extended: bytes, told: tuple[int, int, str, int] | None
+    on_other_kernel: OnOtherKernel, extended: bytes, told: tuple[int, int, str, int] | None
 ) -> None:
-    kernel = OtherKernel(socket.AF_INET, socket.SOCK_DGRAM)
-    opened = open_on(reactor, kernel)
-    kernel.errors = [(b"probe", extended)]
-    kernel.answer = OSError(errno.EMSGSIZE, "as ip(7) has it")
-    opened.datagrams.send(b"next", ("192.0.2.1", 9), 0)
-    expected = [] if told is None else [(b"probe", ("192.0.2.1", 9), *told)]
-    assert opened.recorder.errors == expected
-    assert opened.recorder.refusals == []  # what is too large was among the errors
-    opened.datagrams.close()
+    """They come up with the next datagram, which is sent all the same."""
+    opened = on_other_kernel
+    opened.kernel.answers = [(errno.EHOSTUNREACH, [extended])]
+    opened.send(b"next", FAR)
+    assert opened.kernel.sent == [(b"next", PMTU_WANT)]
+    assert opened.recorder.errors == ([] if told is None else [(b"probe", FAR, *told)])
+    assert opened.recorder.refusals == []
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [(errno.EHOSTUNREACH, [EXPIRED])] * 4,
+        [(errno.EHOSTUNREACH, [EXPIRED]), (errno.EHOSTUNREACH, [])],
+        [(errno.EMSGSIZE, [EXPIRED]), (errno.EMSGSIZE, [EXPIRED])],
+    ],
+    ids=["one after the other", "read before it was pending", "of another size"],
+)
+def test_errors_that_others_met_are_not_this_one_s(
+    on_other_kernel: OnOtherKernel, answers: list[Answer]
+) -> None:
+    opened = on_other_kernel
+    opened.kernel.answers = answers
+    opened.send(b"next", ("192.0.2.2", 9))
+    assert opened.kernel.sent == [(b"next", PMTU_WANT)]
+    assert {remote for _, remote, *_ in opened.recorder.errors} == {FAR}
+    assert opened.recorder.refusals == []
+
+
+def test_errors_without_end(on_other_kernel: OnOtherKernel) -> None:
+    """Somebody sends them faster than they are read: a datagram is lost, the rest goes on."""
+    opened = on_other_kernel
+    opened.kernel.answers = [(errno.EHOSTUNREACH, [EXPIRED])] * 100
+    opened.send(b"next", FAR)
+    assert 0 < len(opened.recorder.errors) < 20
+    assert (opened.kernel.sent, opened.recorder.refusals) == ([], [])
+
+
+# ── what is larger than the path's MTU ───────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ([(errno.EMSGSIZE, [TOO_LARGE])], [(UNREACHABLE, TOO_BIG, "0.0.0.0", 1400)]),
+        (
+            [(errno.EMSGSIZE, [EXPIRED]), (errno.EMSGSIZE, [TOO_LARGE])],
+            [(TIME_EXCEEDED, 0, ROUTER, 0), (UNREACHABLE, TOO_BIG, "0.0.0.0", 1400)],
+        ),
+        ([(errno.EMSGSIZE, [])], []),  # the queue of errors was full
+    ],
+)
+def test_a_datagram_that_is_too_large_is_reported_and_sent(
+    on_other_kernel: OnOtherKernel,
+    answers: list[Answer],
+    told: list[tuple[int, int, str, int]],
+) -> None:
+    opened = on_other_kernel
+    opened.kernel.answers = answers
+    payload = b"probe" + bytes(1400)
+    opened.send(payload, FAR, discovery=PMTU_DO)
+    assert opened.kernel.sent == [(payload, PMTU_WANT)]
+    assert [(error[0][:5], *error[1:]) for error in opened.recorder.errors] == [
+        (b"probe", FAR, *error) for error in told
+    ]
+    opened.send(b"next", FAR, discovery=PMTU_DO)
+    assert opened.kernel.sent[1:] == [(b"next", PMTU_DO)]
+    assert opened.recorder.refusals == []
+
+
+def test_a_burst_that_is_too_large_is_reported_once(on_other_kernel: OnOtherKernel) -> None:
+    opened = on_other_kernel
+    opened.kernel.answers = [(errno.EMSGSIZE, [TOO_LARGE])]
+    opened.send(bytes(14_500), FAR, 1450, discovery=PMTU_DO)
+    assert opened.kernel.sent == [(bytes(1450), PMTU_WANT)] * 10
+    assert [error[2:] for error in opened.recorder.errors] == [
+        (UNREACHABLE, TOO_BIG, "0.0.0.0", 1400)
+    ]
+
+
+@pytest.mark.parametrize("discovery", [PMTU_DONT, PMTU_WANT])
+def test_to_others_there_is_nothing_to_report(
+    on_other_kernel: OnOtherKernel, discovery: int
+) -> None:
+    """The kernel refuses only what is larger than any packet."""
+    opened = on_other_kernel
+    opened.kernel.answers = [(errno.EMSGSIZE, [TOO_LARGE])] * 2
+    opened.send(bytes(70_000), FAR, discovery=discovery)
+    assert opened.kernel.sent == []
+    assert opened.recorder.errors == []
+    assert opened.recorder.refusals == [(bytes(70_000), FAR, errno.EMSGSIZE)]
 
 
 @pytest.mark.parametrize("segment", [0, 2])
-def test_no_room_in_the_kernel(reactor: HostReactor, segment: int) -> None:
+def test_no_room_in_the_kernel(on_other_kernel: OnOtherKernel, segment: int) -> None:
     """The datagram is lost, as anywhere on its way."""
-    kernel = OtherKernel(socket.AF_INET, socket.SOCK_DGRAM)
-    opened = open_on(reactor, kernel)
-    kernel.answer = BlockingIOError(errno.EAGAIN, "full")
-    opened.datagrams.send(b"datagram", closed_port(), segment)
+    opened = on_other_kernel
+    opened.kernel.answers = [(errno.EAGAIN, [])] * 4
+    opened.send(b"datagram", closed_port(), segment)
     assert opened.recorder == Recorder(socket=opened.datagrams)
-    opened.datagrams.close()
+    assert opened.kernel.sent == []
 
 
 def test_the_guest_is_told(world: HostWorld) -> None:

@@ -81,16 +81,27 @@ class FakeTcp:
 
 
 class FakeDatagram:
-    """A host datagram socket; `sent` are payload, remote and segment size."""
+    """A host datagram socket; `sent` are payload, remote and segment size, `carried` are the TTL
+    and PMTU_... of each.
+    """
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
         self.sent: list[tuple[bytes, SocketAddress, int]] = []
+        self.carried: list[tuple[int, int]] = []
         self.closed = False
 
-    def send(self, payload: Payload, remote: SocketAddress, segment: int) -> None:
+    def send(
+        self,
+        payload: Payload,
+        remote: SocketAddress,
+        segment: int,
+        hop_limit: int,
+        discovery: int,
+    ) -> None:
         assert not self.closed
         self.sent.append((bytes(payload), remote, segment))
+        self.carried.append((hop_limit, discovery))
 
     def close(self) -> None:
         assert not self.closed
