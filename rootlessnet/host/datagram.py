@@ -102,13 +102,16 @@ class DatagramSocket:
 
     def _set_hop_limit(self, hop_limit: int) -> None:
         self._hop_limit = hop_limit
-        if self._is_ipv4:
-            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, max(hop_limit, 1))
+        self._set(socket.IP_TTL, max(hop_limit, 1))
 
     def _set_discovery(self, discovery: int) -> None:
         self._discovery = discovery
+        self._set(_IP_MTU_DISCOVER, discovery)
+
+    def _set(self, option: int, value: int) -> None:
         if self._is_ipv4:
-            self._socket.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, discovery)
+            with suppress(OSError):  # not every emulation of Linux has it
+                self._socket.setsockopt(socket.IPPROTO_IP, option, value)
 
     def _send_one(self, payload: Payload, remote: SocketAddress) -> None:
         """Send a datagram. A call may fail for an error that an earlier one met, to whomever: the

@@ -40,9 +40,14 @@ exec cat
 class Outside:
     """A host; `make_outside` makes one."""
 
-    def __init__(self, pid: int) -> None:
-        options = ("--preserve-credentials", "--user", "--net", "--mount")
+    def __init__(self, pid: int, network: str = "") -> None:
+        self._pid = pid
+        options = ("--preserve-credentials", "--user", "--mount", f"--net{network}")
         self._enter = ("nsenter", f"--target={pid}", *options)
+
+    def beyond(self, name: str) -> "Outside":
+        """Another host, whose network namespace was bound to the file `name` there."""
+        return Outside(self._pid, f"=/proc/{self._pid}/root{name}")
 
     def program(self, *words: str) -> Program:
         """A program that runs there; its directory is the root."""

@@ -38,6 +38,31 @@ def test_an_echo_too_short() -> None:
         icmp.parse_echo(memoryview(bytes(20)), 6, 13)
 
 
+@given(u16, u16, u16, st.binary(max_size=65), st.integers(8, 80))
+@patient
+def test_an_echo_under_another_identifier(
+    before: int, after: int, sequence: int, data: bytes, seen: int
+) -> None:
+    """Of which only the beginning was seen: the checksum is still that of all of it."""
+    known, wanted = (
+        bytes(ICMP(type=8, id=identifier, seq=sequence) / Raw(data))
+        for identifier in (before, after)
+    )
+    assert icmp.with_identifier(known[:seen], after) == wanted[:seen]
+
+
+@pytest.mark.parametrize("kind", range(20))
+def test_what_is_an_error(kind: int) -> None:
+    frame = memoryview(b"??" + bytes([kind]) + bytes(7) + b"\3")
+    assert icmp.is_error(frame, 2, 10) == (kind in (3, 4, 5, 11, 12))
+    assert not icmp.is_error(frame, 10, 10)
+
+
+def test_an_error_points_at_an_octet() -> None:
+    packet = checked(icmp.build_error(icmp.PARAMETER_PROBLEM, 0, bytes(IP() / UDP()), 20))
+    assert (packet.type, packet.ptr) == (12, 20)
+
+
 def test_an_error_quotes_the_packet() -> None:
     quote = bytes(
         IP(src="10.0.2.100", dst="192.0.2.1") / UDP(sport=4, dport=5) / Raw(b"what I said")

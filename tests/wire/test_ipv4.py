@@ -61,6 +61,14 @@ def test_fragments(identification: int, offset: int, more: bool) -> None:
         assert found == (identification, offset * 8, more)
 
 
+@given(u16, st.sampled_from([0, "DF", "evil", "DF+evil"]))
+@patient
+def test_flags(identification: int, flags: int | str) -> None:
+    result = parsed(IP(id=identification, flags=flags))
+    assert (result.identification, result.is_fragment) == (identification, False)
+    assert result.dont_fragment == ("DF" in str(flags))
+
+
 def test_a_fragment_we_build() -> None:
     packet = IP(ipv4.build(bytes(8), 17, 8, identification=7, fragment=ipv4.MORE_FRAGMENTS | 185))
     assert (packet.flags, packet.frag, packet.id, packet.len) == ("MF", 185, 7, 28)

@@ -12,6 +12,7 @@ import sys
 
 PATIENCE = float(os.environ.get("PEER_PATIENCE", "20"))  # seconds
 LARGEST = 65507  # bytes: what an IPv4 datagram has room for
+IP_MTU = 14  # what the kernel knows of the path to the peer
 IP_RECVERR = 11  # every ICMP error becomes an error of the socket, not only the fatal ones
 
 
@@ -52,6 +53,18 @@ def hear(connected: socket.socket, numbers: list[int]) -> str:
     return connected.recv(LARGEST).decode()
 
 
+def learn(connected: socket.socket, sizes: list[int]) -> str:
+    """Send what is too large for the path until that is known; say the path's MTU."""
+    try:
+        connected.send(bytes(sizes[0]))
+        connected.recv(LARGEST)
+    except OSError as error:
+        if error.errno != errno.EMSGSIZE:
+            raise
+    mtu = connected.getsockopt(socket.IPPROTO_IP, IP_MTU)
+    return f"{mtu} {exchange(connected, sizes)}"
+
+
 def crowd(connected: socket.socket, numbers: list[int]) -> str:
     """Several clients at once; say how many had their own datagrams back, each of two."""
     address = connected.getpeername()
@@ -81,7 +94,7 @@ def main(role: str, host: str, port: str, *numbers: str) -> None:
         opened.settimeout(PATIENCE)
         if family == socket.AF_INET:
             opened.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        for act in (exchange, hear, crowd):
+        for act in (exchange, hear, learn, crowd):
             if act.__name__ == role:
                 try:
                     opened.connect((host, int(port)))
