@@ -6,10 +6,9 @@ socket without them works datagram by datagram.
 
 A datagram leaves with the guest's DF and TTL. The socket has them from the datagram before, which
 nearly always had the same: so they cost a system call only when they change. With PMTU_DO the
-kernel refuses what is larger than the path's MTU as far as it knows it; the guest is told, as by a
-router, and the datagram leaves in fragments. Published ports on IPv6 leave all of this to the
-kernel: their clients are the gateway to the guest. Read: udp(7), ip(7) for IP_MTU_DISCOVER,
-icmp(7), cmsg(3).
+kernel refuses what is larger than the path's MTU as far as it knows it, and the guest is told, as
+by a router. Published ports on IPv6 leave all of this to the kernel: their clients are the gateway
+to the guest. Read: udp(7), ip(7) for IP_MTU_DISCOVER, icmp(7), cmsg(3).
 """
 
 import errno
@@ -113,29 +112,33 @@ class DatagramSocket:
             with suppress(OSError):  # not every emulation of Linux has it
                 self._socket.setsockopt(socket.IPPROTO_IP, option, value)
 
-    def _send_one(self, payload: Payload, remote: SocketAddress) -> None:
-        """Send a datagram. A call may fail for an error that an earlier one met, to whomever: the
-        datagram itself is refused when two calls fail and no error was queued.
+    def _send_one(self, payload: Payload, remote: SocketAddress) -> bool:
+        """Send a datagram; False if it is larger than its sender wants to be told.
+
+        A call may fail for an error that an earlier one met, to whomever: the datagram itself is
+        refused when two calls fail and no error was queued.
         """
         unexplained = 0
         for _ in range(_TRIES):
             try:
                 self._socket.sendto(payload, remote)
-                return
+                return True
             except BlockingIOError:
-                return
+                return True  # it is lost, as anywhere on its way
             except OSError as error:
                 failure = error.errno or errno.EIO
             queued, mtu = self._read_errors()
             if failure == errno.EMSGSIZE and self._discovery == PMTU_DO and (mtu or not queued):
                 if mtu:
                     self._tell_mtu(payload, remote, mtu)
-                self._set_discovery(PMTU_WANT)  # for the rest of a burst too
+                    return False
+                self._set_discovery(PMTU_WANT)  # rather in fragments than lost in silence
             elif not queued:
                 unexplained += 1
                 if unexplained == 2:
                     self._receiver.refused(payload, remote, failure)
-                    return
+                    break
+        return True
 
     def _tell_mtu(self, payload: Payload, remote: SocketAddress, mtu: int) -> None:
         kind, code = icmp.DESTINATION_UNREACHABLE, icmp.FRAGMENTATION_NEEDED
@@ -150,7 +153,8 @@ class DatagramSocket:
             pass
         except OSError:
             for offset in range(0, len(payload), segment):
-                self._send_one(payload[offset : offset + segment], remote)
+                if not self._send_one(payload[offset : offset + segment], remote):
+                    return
 
     def _ready(self, events: int) -> None:
         if events & BROKEN:

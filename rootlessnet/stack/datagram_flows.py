@@ -9,13 +9,13 @@ A datagram leaves with the guest's DF and TTL, and what the network says about i
 with the guest's own packet in it. The host knows no more of that packet than the router quoted, the
 UDP header not even then, so the flow remembers how long its datagrams are.
 
-What is larger than the path's MTU, as far as the host knows it, is told to those who ask, and sent
-in fragments nevertheless. Linux sets DF in nearly everything. A program that did not ask for it has
-a kernel which, had it the host's MTU, would fragment in silence: to tell it would fail its next
-send with EMSGSIZE. Those who ask are known by an identification of 0, which Linux gives only to
-what must not be fragmented (IP_PMTUDISC_DO and _PROBE), from sockets that are not connected: those
-of ping and tracepath. All hear what the routers say. Read: RFC 4787 4 and 5, RFC 5508, RFC 1191,
-ip(7) for IP_MTU_DISCOVER, linux/net/ip.h (ip_select_ident_segs).
+What is larger than the path's MTU, as far as the host knows it, leaves in fragments, but for those
+who ask: they are told instead. Linux sets DF in nearly everything. A program that did not ask for
+it has a kernel which, had it the host's MTU, would fragment in silence: to tell it would fail its
+next send with EMSGSIZE. Those who ask are known by an identification of 0, which Linux gives only
+to what must not be fragmented (IP_PMTUDISC_DO and _PROBE), from sockets that are not connected:
+those of ping and tracepath. All hear what the routers say. Read: RFC 4787 4 and 5, RFC 5508, RFC
+1191, ip(7) for IP_MTU_DISCOVER, linux/net/ip.h (ip_select_ident_segs).
 """
 
 from abc import ABC, abstractmethod

@@ -14,7 +14,7 @@ Payload = bytes | bytearray | memoryview
 # What becomes of a datagram larger than the path's MTU, in the words and numbers of ip(7).
 PMTU_DONT = 0  # fragments; it never carries DF
 PMTU_WANT = 1  # fragments; DF is for what fits
-PMTU_DO = 2  # its sender is to hear of it
+PMTU_DO = 2  # it is not sent, its sender is to hear of it
 UNSPECIFIED = "0.0.0.0"  # as an offender: this host itself
 
 
@@ -71,9 +71,9 @@ class HostDatagram(Protocol):
         hop_limit: int,
         discovery: int,
     ) -> None:
-        """Send a datagram, or several of `segment` bytes each if that is not 0. What is larger than
-        the path's MTU is sent in fragments; with PMTU_DO it is reported first (`Receiver.failed`).
-        `hop_limit` counts as 1 if it is less.
+        """Send a datagram, or several of `segment` bytes each if that is not 0. `discovery` is one
+        of PMTU_...; `Receiver.failed` hears of what PMTU_DO stops. `hop_limit` counts as 1 if it is
+        less.
         """
 
     def close(self) -> None:
