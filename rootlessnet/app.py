@@ -75,7 +75,7 @@ class Instance:
         except BaseException:
             os.close(tap.fd)
             raise
-        self._tap = TapDevice(self._reactor, tap.fd, tap.vnet)
+        self._tap = TapDevice(self._reactor, tap.fd, tap.vnet, config.offload)
         network = Network(
             config.cidr,
             config.gateway,

@@ -93,14 +93,15 @@ class NetworkConfig:
     """The guest's network. `mtu` is in bytes, 576 to 65521; `cidr` has a prefix of 1 to 25 bits.
 
     `dns` are the nameservers the guest's questions go to; empty means those of the host.
-    `host_loopback` lets the guest reach the host's loopback at the gateway's address.
-    Raises `UsageError`.
+    `host_loopback` lets the guest reach the host's loopback at the gateway's address. `offload` has
+    the kernel cut and sum segments where it can. Raises `UsageError`.
     """
 
     cidr: IPv4Network = DEFAULT_CIDR
     mtu: int = DEFAULT_MTU
     tap_name: str = DEFAULT_TAP_NAME
     host_loopback: bool = False
+    offload: bool = True
     dns: tuple[HostAddress, ...] = ()
     forwards: tuple[Forward, ...] = ()
 

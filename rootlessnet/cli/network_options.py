@@ -32,6 +32,7 @@ class NetworkArguments(argparse.Namespace):
     mtu: int
     tap_name: str
     host_loopback: bool
+    offload: bool
 
     def network_config(self) -> NetworkConfig:
         """The options as a config. Raises `UsageError` when two of them contradict each other."""
@@ -40,6 +41,7 @@ class NetworkArguments(argparse.Namespace):
             mtu=self.mtu,
             tap_name=self.tap_name,
             host_loopback=self.host_loopback,
+            offload=self.offload,
             dns=tuple(self.dns),
             forwards=tuple(self.publish),
         )
@@ -95,4 +97,11 @@ def add_network_options(parser: Parser) -> None:
         action="store_true",
         help="let the guest reach what listens on the host's loopback, at the gateway's address "
         "(default: out of its reach)",
+    )
+    group.add_argument(
+        "--no-offload",
+        dest="offload",
+        action="store_false",
+        help="cut and sum segments here, for a kernel that does it wrong; much slower "
+        "(default: by the kernel, where it takes that on)",
     )

@@ -38,9 +38,12 @@ _NOBODY = b"\x02" + bytes(5)
 
 
 class Tap:
-    """The stack's `Device`. `vanished` is called when the kernel's device has gone."""
+    """The stack's `Device`. `vanished` is called when the kernel's device has gone.
 
-    def __init__(self, reactor: Reactor, fd: int, has_vnet: bool) -> None:
+    Without `offload`, none is asked of the kernel in either direction.
+    """
+
+    def __init__(self, reactor: Reactor, fd: int, has_vnet: bool, offload: bool = True) -> None:
         self._reactor = reactor
         self._fd = fd
         self.vanished: Callable[[], None] = lambda: None
@@ -50,7 +53,7 @@ class Tap:
         self._offset = 0 if has_vnet else vnet.SIZE
         self._has_vnet = has_vnet
         # The kinds of frames that go to the kernel as they are; GSO_NONE: unsummed ones.
-        self.offload = self._enable_offload() if has_vnet else _NONE
+        self.offload = self._enable_offload(offload) if has_vnet else _NONE
         self._is_gone = False
         self.refused = 0  # frames the device did not take
         self._receive: Callable[[memoryview, float], None] = lambda _frame, _now: None
@@ -115,14 +118,14 @@ class Tap:
             receive(buffer[: offset + size], now)
         return True
 
-    def _enable_offload(self) -> frozenset[int]:
-        for flags, kinds in _OFFLOADS:
+    def _enable_offload(self, wanted: bool) -> frozenset[int]:
+        for flags, kinds in _OFFLOADS if wanted else ():
             try:
                 fcntl.ioctl(self._fd, TUNSETOFFLOAD, flags)
             except OSError:
                 continue
             return kinds if self._takes_segmentation() else _NONE
-        with suppress(OSError):  # an emulation of Linux without it
+        with suppress(OSError):  # not every emulation of Linux has it
             fcntl.ioctl(self._fd, TUNSETOFFLOAD, 0)
         return _NONE
 

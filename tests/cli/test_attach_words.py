@@ -17,6 +17,7 @@ from tests.cli.conftest import Rooms
         (["--", "-x"], AttachConfig("-x")),
         (["n", "--userns-path", "u"], AttachConfig("n", "u")),
         (["--userns-path=u", "n"], AttachConfig("n", "u")),
+        (["--no-offload", "7"], AttachConfig(7, network=NetworkConfig(offload=False))),
         (
             ["-p", "1:2", "7", "--mtu", "1500"],
             AttachConfig(7, network=NetworkConfig(mtu=1500, forwards=(Forward(1, 2),))),

@@ -31,12 +31,12 @@ MANY = 200  # frames, more than are read in one go
 class Cable:
     """A TAP, and the guest's end of it."""
 
-    def __init__(self, reactor: HostReactor, has_vnet: bool) -> None:
+    def __init__(self, reactor: HostReactor, has_vnet: bool, offload: bool = True) -> None:
         self.reactor = reactor
         ours, self.guest = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.guest.settimeout(PATIENCE)
         self.descriptor = ours.detach()
-        self.tap = Tap(reactor, self.descriptor, has_vnet)
+        self.tap = Tap(reactor, self.descriptor, has_vnet, offload)
         self.frames: list[bytes] = []
         self.tap.start(lambda frame, now: self.frames.append(bytes(frame)))
 
@@ -96,8 +96,8 @@ class MakeTap:
         self._reactor = reactor
         self._cables: list[Cable] = []
 
-    def __call__(self) -> Tap:
-        self._cables.append(Cable(self._reactor, has_vnet=True))
+    def __call__(self, offload: bool = True) -> Tap:
+        self._cables.append(Cable(self._reactor, has_vnet=True, offload=offload))
         return self._cables[-1].tap
 
     def close(self) -> None:
@@ -246,6 +246,14 @@ def test_no_offload_at_all(kernel: Kernel, make_tap: MakeTap) -> None:
     assert not tap.offload
     tap.write(vnet.NO_OFFLOAD + FRAME, b"")
     assert kernel.written == [vnet.NO_OFFLOAD + FRAME]
+
+
+def test_offload_that_is_not_wanted(kernel: Kernel, make_tap: MakeTap) -> None:
+    """Neither tried nor asked for, in either direction."""
+    tap = make_tap(offload=False)
+    assert (tap.offload, kernel.asked, kernel.written) == (False, [NOTHING], [])
+    tap.write(SUPER + TCP_FRAME, bytes(1500))
+    assert [frame[: vnet.SIZE] for frame in kernel.written] == [vnet.NO_OFFLOAD] * 2
 
 
 def test_offload_that_is_accepted_and_then_refused(kernel: Kernel, make_tap: MakeTap) -> None:
