@@ -1,11 +1,12 @@
 """Either end of the TCP connections that tests make: `tcp.py ROLE ADDRESS PORT [COUNT]`.
 
-A server says `ready` once it listens, and then where each connection arrived. A client says what
-came of it in one line. Data is random, but the same in every process, so that both ends know it.
+A server says `ready` once it listens, and then where each connection arrived, for COUNT of them,
+all by default: nobody may be reading. A client says what came of it in one line. Data is random,
+but the same in every process, so that both ends know it. A stream is that data over and over, for
+as many bytes as are wanted.
 """
 
 import errno
-import hashlib
 import os
 import random
 import socket
@@ -13,22 +14,64 @@ import socketserver
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
+from itertools import count as count_from
+from math import inf
 from struct import pack
 
 SIZE = 3_000_000  # bytes, more than all buffers on the way hold in some directions
 PATIENCE = float(os.environ.get("PEER_PATIENCE", "20"))  # seconds without progress
 DATA = random.Random(1).randbytes(SIZE)
-
-
-def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+PIECE = 1 << 18  # bytes read at once
+STREAM = DATA + DATA[:PIECE]  # any PIECE of a stream
+PAUSE = 0.2  # seconds after which a sender that makes no progress says so
+BEFORE_STALL = 1_000_000  # bytes that a reader takes before it stalls
+PORTS = range(40000, 40100)  # of a client that uses few
+URGENT: list[tuple[bytes, int]] = [
+    (b"before", 0),
+    (b"!", socket.MSG_OOB),
+    (b"after", 0),
+    # What an FTP client says to abort: Telnet's IP, Synch as urgent data, DM (RFC 959 4.1.3).
+    (b"\xff\xf4\xff", socket.MSG_OOB),
+    (b"\xf2ABOR\r\n", 0),
+    (DATA, 0),
+    (b"?", socket.MSG_OOB),
+    (DATA, 0),
+    (b"the last byte is urgent too", socket.MSG_OOB),
+]
 
 
 def read_to_end(connection: socket.socket) -> bytes:
     pieces = []
-    while piece := connection.recv(1 << 18):
+    while piece := connection.recv(PIECE):
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def send_stream(connection: socket.socket, count: int) -> None:
+    while count > 0:
+        connection.sendall(DATA[:count])
+        count -= SIZE
+
+
+def read_stream(connection: socket.socket, position: int = 0, stop: float = inf) -> int:
+    """Read a stream from `position` on, to its end or some way behind `stop`; where that was, or -1
+    when a byte was not the stream's.
+    """
+    while position < stop and (piece := connection.recv(PIECE)):
+        offset = position % SIZE
+        if piece != STREAM[offset : offset + len(piece)]:
+            return -1
+        position += len(piece)
+    return position
+
+
+def send_urgently(connection: socket.socket) -> bytes:
+    """Send what is in URGENT, and the end; gives what the other side should read in line."""
+    for data, flags in URGENT:
+        connection.sendall(data, flags)
+    connection.shutdown(socket.SHUT_WR)
+    return b"".join(data for data, _ in URGENT)
 
 
 # ── servers ──────────────────────────────────────────────────────────────────────────────────────
@@ -36,7 +79,7 @@ def read_to_end(connection: socket.socket) -> bytes:
 
 def echo(connection: socket.socket) -> None:
     """Answer each piece at once."""
-    while piece := connection.recv(1 << 18):
+    while piece := connection.recv(PIECE):
         connection.sendall(piece)
 
 
@@ -95,11 +138,54 @@ def read_later(connection: socket.socket) -> str:
     return "same" if heard == DATA else f"{len(heard)} bytes"
 
 
-def serve(address: str, port: int, behave: Callable[[socket.socket], None]) -> None:
+def mirror(connection: socket.socket) -> None:
+    """Answer a stream with one of the same length, after its end; a wrong one with nothing."""
+    send_stream(connection, read_stream(connection))
+
+
+def answer_and_close(connection: socket.socket) -> None:
+    """Answer a small request, and be the first to close."""
+    connection.sendall(connection.recv(PIECE))
+
+
+def speak_urgently(connection: socket.socket) -> None:
+    """Send urgent data among other data; say if the client has read all of it in line."""
+    wanted = send_urgently(connection)
+    say("same" if read_to_end(connection) == wanted else "different")
+
+
+def pour(connection: socket.socket, count: int = 64_000_000) -> None:
+    """Send a stream, and say `stopped at` so many bytes while there is no progress."""
+    connection.settimeout(PAUSE)
+    sent = 0
+    while sent < count:
+        try:
+            offset = sent % SIZE
+            sent += connection.send(STREAM[offset : offset + min(PIECE, count - sent)])
+        except TimeoutError:
+            say(f"stopped at {sent}")
+    connection.shutdown(socket.SHUT_WR)
+    say(f"sent {sent}")
+
+
+def stall(connection: socket.socket) -> None:
+    """Read some of a stream, say `stalling`, read the rest once a line comes from outside."""
+    position = read_stream(connection, stop=BEFORE_STALL)
+    say("stalling")
+    sys.stdin.readline()
+    say(f"read {read_stream(connection, position)}")
+
+
+def serve(
+    address: str, port: int, behave: Callable[[socket.socket], None], told: float = inf
+) -> None:
+    numbers = count_from(0)
+
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             assert isinstance(self.request, socket.socket)
-            say(f"connection to {self.request.getsockname()[0]}")
+            if next(numbers) < told:
+                say(f"connection to {self.request.getsockname()[0]}")
             behave(self.request)
 
     class Server(socketserver.ThreadingTCPServer):
@@ -114,6 +200,22 @@ def serve(address: str, port: int, behave: Callable[[socket.socket], None]) -> N
     with Server((address, port), Handler) as server:
         say("ready")
         server.serve_forever()
+
+
+def never_accept(address: str, port: int) -> None:
+    """Listen, with a queue that is full."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind((address, port))
+        server.listen(0)
+        try:
+            while True:
+                client = stack.enter_context(socket.socket())
+                client.settimeout(PAUSE)
+                client.connect((address, port))
+        except TimeoutError:
+            say("ready")
+        sys.stdin.read()
 
 
 # ── clients ──────────────────────────────────────────────────────────────────────────────────────
@@ -204,42 +306,90 @@ def drain(address: tuple[str, int], count: int) -> str:
     """Say `flowing` after `count` bytes, then how it ended."""
     with socket.create_connection(address, PATIENCE) as connection:
         while count > 0:
-            count -= len(connection.recv(1 << 18))
+            count -= len(connection.recv(PIECE))
         say("flowing")
-        while connection.recv(1 << 18):
+        while connection.recv(PIECE):
             pass
         return "end of file"
 
 
-def main(role: str, host: str, port: str, count: str = "1") -> None:
+def trade(address: tuple[str, int], count: int) -> str:
+    """Send a stream of `count` bytes, then listen to one; how many bytes of it were right."""
+    with socket.create_connection(address, PATIENCE) as connection:
+        send_stream(connection, count)
+        connection.shutdown(socket.SHUT_WR)
+        return str(read_stream(connection))
+
+
+def close_first(address: tuple[str, int], count: int) -> str:
+    """Short connections from few ports, whose ends are begun here."""
+    return str(sum(reuse_port(address, number, socket.SHUT_WR) for number in range(count)))
+
+
+def close_second(address: tuple[str, int], count: int) -> str:
+    """Short connections from few ports, whose ends are begun there."""
+    return str(sum(reuse_port(address, number) for number in range(count)))
+
+
+def reuse_port(address: tuple[str, int], number: int, shutdown: int | None = None) -> bool:
+    with socket.socket() as connection:
+        connection.settimeout(PATIENCE)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        connection.bind(("", PORTS[number % len(PORTS)]))
+        connection.connect(address)
+        text = f"number {number}".encode()
+        connection.sendall(text)
+        answer = connection.recv(PIECE)
+        if shutdown is not None:
+            connection.shutdown(shutdown)
+        return answer + read_to_end(connection) == text
+
+
+def ask_urgently(address: tuple[str, int], count: int) -> str:
+    """Send urgent data among other data, then listen."""
+    with socket.create_connection(address, PATIENCE) as connection:
+        wanted = send_urgently(connection)
+        return "same" if read_to_end(connection) == wanted else "different"
+
+
+def give_back(address: tuple[str, int], count: int) -> str:
+    """Send back all that came, once its end has."""
+    with socket.create_connection(address, PATIENCE) as connection:
+        answer_late(connection)
+        return "done"
+
+
+def pour_out(address: tuple[str, int], count: int) -> str:
+    with socket.create_connection(address) as connection:
+        pour(connection, count)
+        return "done"
+
+
+def stall_on(address: tuple[str, int], count: int) -> str:
+    with socket.create_connection(address) as connection:
+        stall(connection)
+        return "done"
+
+
+def main(role: str, host: str, port: str, count: str | None = None) -> None:
     servers = (
-        echo,
-        answer_late,
-        speak_first,
-        tell_address,
-        reset,
-        flood,
-        read_when_told,
-        send_and_die,
+        *(echo, answer_late, speak_first, tell_address, reset, flood),
+        *(mirror, answer_and_close, speak_urgently, pour, stall, read_when_told, send_and_die),
     )
     clients = (
-        ask,
-        listen_first,
-        exchange,
-        connect_often,
-        connect_together,
-        hear,
-        drain,
-        send_and_leave,
-        listen_when_told,
+        *(ask, listen_first, exchange, connect_often, connect_together, hear, drain),
+        *(trade, close_first, close_second, ask_urgently, give_back, pour_out, stall_on),
+        *(send_and_leave, listen_when_told),
     )
+    if role == "never_accept":
+        never_accept(host, int(port))
     for behave in servers:
         if behave.__name__ == role:
-            serve(host, int(port), behave)
+            serve(host, int(port), behave, inf if count is None else int(count))
     for act in clients:
         if act.__name__ == role:
             try:
-                say(act((host, int(port)), int(count)))
+                say(act((host, int(port)), int(count or 1)))
             except TimeoutError:
                 say("no progress")
             except OSError as error:

@@ -1,0 +1,38 @@
+"""Thousands of short connections from a hundred ports: every four-tuple returns after moments.
+
+So each new connection meets what is left of the one before: a tombstone in the gateway, TIME_WAIT
+in a kernel. A client that closes first would itself keep its port in TIME_WAIT for a minute: its
+kernel is told to do without.
+
+Read: RFC 9293 3.6.1 and 3.10.7.4 (MAY-2), tcp_max_tw_buckets in tcp(7).
+"""
+
+import pytest
+
+from tests.e2e.outside import ADDRESS, make_outside, peer
+from tests.e2e.test_tcp import inbound, outbound, published
+
+COUNT = "5000"
+NO_TIME_WAIT = "echo 0 > /proc/sys/net/ipv4/tcp_max_tw_buckets\n"
+
+# Who closes first, as a server and a client that fit together.
+CLOSES = [("echo", "close_first"), ("answer_and_close", "close_second")]
+
+
+@pytest.mark.parametrize(("server", "client"), CLOSES)
+def test_ports_are_reused_outbound(server: str, client: str) -> None:
+    guest = ("sh", "-euc", NO_TIME_WAIT + 'exec "$0" "$@"')
+    with (
+        make_outside() as outside,
+        outside.program(*peer("tcp", server, ADDRESS, 5000, 0)).serving(),
+    ):
+        assert outbound(outside, *guest, *peer("tcp", client, ADDRESS, 5000, COUNT)) == COUNT
+
+
+@pytest.mark.parametrize(("server", "client"), CLOSES)
+def test_ports_are_reused_inbound(server: str, client: str) -> None:
+    with (
+        make_outside(NO_TIME_WAIT) as outside,
+        published(outside, *peer("tcp", server, "0.0.0.0", 5000, 0)),
+    ):
+        assert inbound(outside, *peer("tcp", client, ADDRESS, 8080, COUNT)) == COUNT
