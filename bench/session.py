@@ -120,7 +120,7 @@ class Session:
 
 
 def measure(task: Task, server: Half, client: Half) -> Tally:
-    """Run both halves; what counts is the receiver's tally of bulk data, the asker's of exchanges.
+    """Run both halves; what counts is the receiver's tally of data, the asker's of exchanges.
 
     `task` is the connecting half; its address and port are filled in here, and the serving half is
     derived from it. Raises BenchError.
@@ -130,7 +130,7 @@ def measure(task: Task, server: Half, client: Half) -> Tally:
     )
     port = server.agent.begin(serving)
     client.agent.begin(replace(task, address=client.address, port=client.port or port))
-    server_measures = task.kind.endswith("bulk") and task.sends
+    server_measures = task.kind.endswith(("bulk", "stall")) and task.sends
     meter, other = (server, client) if server_measures else (client, server)
     tally, failures = None, list[str]()
     try:

@@ -9,8 +9,9 @@ Rules:
 - An agent opens with `{"gateway": …, "mtu": …}`: how it sees the network that it is in.
 - A serving half first answers `{"port": …}`; both end with `{"total": …, "rate": …}` or
   `{"error": …}`.
-- Whoever receives (bulk) or asks (exchanges) measures, by its own clock, and stops by itself; the
-  other half goes on until the next line of input, which is an empty one, or the end of the input.
+- Whoever receives (bulk, stalls) or asks (exchanges) measures, by its own clock, and stops by
+  itself; the other half goes on until the next line of input, which is an empty one, or the end of
+  the input.
 - What happens before the warm-up is over counts for the total, not for the rate.
 - The workload must not be the bottleneck: one thread, one epoll, buffers of 1 MiB.
 
@@ -25,6 +26,7 @@ import signal
 import socket
 import struct
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,7 +34,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["tcp_bulk", "udp_bulk", "tcp_exchange", "udp_exchange", "tcp_connect"]
+Kind = Literal["tcp_bulk", "tcp_stall", "udp_bulk", "tcp_exchange", "udp_exchange", "tcp_connect"]
 
 STDIN = 0
 BULK = 1 << 20  # bytes offered to one send and one receive of a TCP stream
@@ -59,7 +61,7 @@ class Task:
     seconds: float
     warm_up: float = 0.3
     serves: bool = False
-    sends: bool = False  # bulk only: this half is the source of the data
+    sends: bool = False  # bulk and stalls only: this half is the source of the data
     address: str = ""
     port: int = 0
     connections: int = 1
@@ -191,6 +193,43 @@ def receive_streams(streams: list[socket.socket], meter: Meter) -> dict[str, flo
                     raise ConnectionError("the stream ended before its time")
                 meter.total += received
     return meter.answer()
+
+
+def tcp_stall(task: Task) -> dict[str, float]:
+    """A stream whose receiver takes nothing for `seconds`, and then all again.
+
+    The "rate" is the seconds from its return to the first byte that did not wait in its socket: by
+    then the stall has ended for the whole way.
+    """
+    if task.serves:
+        with listen(task) as listener:
+            stream = listener.accept()[0]
+    else:
+        stream = connect(task)
+    if task.sends:
+        return send_streams([stream])
+    with stream:
+        total = receive_for(stream, task.warm_up)
+        time.sleep(task.seconds)
+        waiting = struct.unpack("i", fcntl.ioctl(stream, termios.FIONREAD, bytes(4)))[0]
+        returned = time.perf_counter()
+        while waiting >= 0:
+            received = len(stream.recv(BULK))
+            if not received:
+                raise ConnectionError("the stream ended before its time")
+            waiting -= received
+        restarted = time.perf_counter() - returned
+        total += receive_for(stream, task.warm_up)
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return {"total": total, "rate": restarted}
+
+
+def receive_for(stream: socket.socket, seconds: float) -> int:
+    """The bytes that come within so many seconds, and the first if it is late."""
+    ends, total = time.monotonic() + seconds, 0
+    while not total or time.monotonic() < ends:
+        total += len(stream.recv(BULK))
+    return total
 
 
 def udp_bulk(task: Task) -> dict[str, float]:
@@ -355,6 +394,7 @@ def surroundings() -> dict[str, str]:
 
 WORK: dict[Kind, Callable[[Task], dict[str, float]]] = {
     "tcp_bulk": tcp_bulk,
+    "tcp_stall": tcp_stall,
     "udp_bulk": udp_bulk,
     "tcp_exchange": tcp_exchange,
     "udp_exchange": udp_exchange,

@@ -52,6 +52,13 @@ def test_64_connections_take_turns(session: Session) -> None:
 
 
 @pytest.mark.parametrize("sends", [False, True])
+def test_a_receiver_stalls(session: Session, sends: bool) -> None:
+    tally = measure(Task("tcp_stall", 0.05, warm_up=0.01, sends=sends), *session.outbound())
+    assert tally.total > 0
+    assert tally.rate > 0
+
+
+@pytest.mark.parametrize("sends", [False, True])
 @pytest.mark.parametrize("connections", [1, 8])
 def test_streams_go_both_ways(session: Session, sends: bool, connections: int) -> None:
     task = Task("tcp_bulk", 0.05, warm_up=0.01, sends=sends, connections=connections)

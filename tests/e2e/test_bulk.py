@@ -6,7 +6,7 @@ Read: docs/design.md, "Without offload".
 import pytest
 
 from tests.e2e.outside import ADDRESS, Outside, peer
-from tests.e2e.test_tcp import MTUS, published
+from tests.e2e.test_tcp import MTUS, inbound, outbound, published
 
 COUNT = "1000000000"
 ALL = [
@@ -20,14 +20,12 @@ ALL = [
 def test_a_gigabyte_each_way_outbound(outside: Outside, options: tuple[str, ...]) -> None:
     with outside.program(*peer("tcp", "mirror", ADDRESS, 5000)).serving():
         client = peer("tcp", "trade", ADDRESS, 5000, COUNT)
-        done = outside.rootlessnet.run("run", *options, "--", *client, timeout=290)
-    assert (done.stdout, done.stderr) == (COUNT + "\n", "")
+        assert outbound(outside, *client, options=options, timeout=290) == COUNT
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("mtu", MTUS)
 def test_a_gigabyte_each_way_inbound(outside: Outside, mtu: str) -> None:
     with published(outside, *peer("tcp", "mirror", "0.0.0.0", 5000), mtu=mtu):
-        client = outside.program(*peer("tcp", "trade", ADDRESS, 8080, COUNT))
-        done = client.run(timeout=110)
-    assert (done.stdout, done.stderr) == (COUNT + "\n", "")
+        client = peer("tcp", "trade", ADDRESS, 8080, COUNT)
+        assert inbound(outside, *client, timeout=110) == COUNT

@@ -13,12 +13,14 @@ from tests.e2e.outside import ADDRESS, make_outside, peer
 from tests.e2e.test_tcp import inbound, outbound, published
 
 COUNT = "5000"
+TIMEOUT = 100  # seconds for what takes about five
 NO_TIME_WAIT = "echo 0 > /proc/sys/net/ipv4/tcp_max_tw_buckets\n"
 
 # Who closes first, as a server and a client that fit together.
 CLOSES = [("echo", "close_first"), ("answer_and_close", "close_second")]
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("server", "client"), CLOSES)
 def test_ports_are_reused_outbound(server: str, client: str) -> None:
     guest = ("sh", "-euc", NO_TIME_WAIT + 'exec "$0" "$@"')
@@ -26,13 +28,16 @@ def test_ports_are_reused_outbound(server: str, client: str) -> None:
         make_outside() as outside,
         outside.program(*peer("tcp", server, ADDRESS, 5000, 0)).serving(),
     ):
-        assert outbound(outside, *guest, *peer("tcp", client, ADDRESS, 5000, COUNT)) == COUNT
+        words = (*guest, *peer("tcp", client, ADDRESS, 5000, COUNT))
+        assert outbound(outside, *words, timeout=TIMEOUT) == COUNT
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("server", "client"), CLOSES)
 def test_ports_are_reused_inbound(server: str, client: str) -> None:
     with (
         make_outside(NO_TIME_WAIT) as outside,
         published(outside, *peer("tcp", server, "0.0.0.0", 5000, 0)),
     ):
-        assert inbound(outside, *peer("tcp", client, ADDRESS, 8080, COUNT)) == COUNT
+        words = peer("tcp", client, ADDRESS, 8080, COUNT)
+        assert inbound(outside, *words, timeout=TIMEOUT) == COUNT

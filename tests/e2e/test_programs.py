@@ -36,8 +36,8 @@ def started(program: Program, ready: str) -> Iterator[subprocess.Popen[str]]:
         yield server
 
 
-def run(program: Program, timeout: float = 50) -> subprocess.CompletedProcess[str]:
-    done = program.run(timeout=timeout)
+def run(program: Program) -> subprocess.CompletedProcess[str]:
+    done = program.run(timeout=50)
     assert done.returncode == 0, done.stderr
     return done
 

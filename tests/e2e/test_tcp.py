@@ -30,9 +30,11 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().rstrip("\n")
 
 
-def outbound(outside: Outside, *client: str, options: tuple[str, ...] = ()) -> str:
+def outbound(
+    outside: Outside, *client: str, options: tuple[str, ...] = (), timeout: float = PATIENCE
+) -> str:
     """What a client in a guest says."""
-    done = outside.rootlessnet.run("run", *options, "--", *client)
+    done = outside.rootlessnet.run("run", *options, "--", *client, timeout=timeout)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -44,9 +46,9 @@ def published(outside: Outside, *server: str, mtu: str = "65520") -> Iterator[No
         yield
 
 
-def inbound(outside: Outside, *client: str) -> str:
+def inbound(outside: Outside, *client: str, timeout: float = PATIENCE) -> str:
     """What a client on the host says."""
-    done = outside.program(*client).run()
+    done = outside.program(*client).run(timeout=timeout)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
