@@ -27,6 +27,7 @@ STREAM = DATA + DATA[:PIECE]  # any PIECE of a stream
 PAUSE = 0.2  # seconds after which a sender that makes no progress says so
 BEFORE_STALL = 1_000_000  # bytes that a reader takes before it stalls
 PORTS = range(40000, 40100)  # of a client that uses few
+SMALL, ROUNDS = 6, 300  # so much of URGENT holds little data; how often that is said
 URGENT: list[tuple[bytes, int]] = [
     (b"before", 0),
     (b"!", socket.MSG_OOB),
@@ -34,6 +35,7 @@ URGENT: list[tuple[bytes, int]] = [
     # What an FTP client says to abort: Telnet's IP, Synch as urgent data, DM (RFC 959 4.1.3).
     (b"\xff\xf4\xff", socket.MSG_OOB),
     (b"\xf2ABOR\r\n", 0),
+    (b".", socket.MSG_OOB),
     (DATA, 0),
     (b"?", socket.MSG_OOB),
     (DATA, 0),
@@ -64,6 +66,22 @@ def read_stream(connection: socket.socket, position: int = 0, stop: float = inf)
             return -1
         position += len(piece)
     return position
+
+
+def interrupt(connection: socket.socket) -> str:
+    """Send urgent data among a little other data, again and again, each time once it was echoed:
+    nothing that follows, no end of file either, helps a byte on its way.
+    """
+    right = 0
+    for _ in range(ROUNDS):
+        for data, flags in URGENT[:SMALL]:
+            connection.sendall(data, flags)
+        wanted = b"".join(data for data, _ in URGENT[:SMALL])
+        answer = b""
+        while len(answer) < len(wanted) and (piece := connection.recv(PIECE)):
+            answer += piece
+        right += answer == wanted
+    return "same" if right == ROUNDS else "different"
 
 
 def send_urgently(connection: socket.socket) -> bytes:
@@ -152,6 +170,10 @@ def speak_urgently(connection: socket.socket) -> None:
     """Send urgent data among other data; say if the client has read all of it in line."""
     wanted = send_urgently(connection)
     say("same" if read_to_end(connection) == wanted else "different")
+
+
+def interrupt_client(connection: socket.socket) -> None:
+    say(interrupt(connection))
 
 
 def pour(connection: socket.socket, count: int = 64_000_000) -> None:
@@ -352,6 +374,17 @@ def ask_urgently(address: tuple[str, int], count: int) -> str:
         return "same" if read_to_end(connection) == wanted else "different"
 
 
+def interrupt_server(address: tuple[str, int], count: int) -> str:
+    with socket.create_connection(address, PATIENCE) as connection:
+        return interrupt(connection)
+
+
+def give_back_at_once(address: tuple[str, int], count: int) -> str:
+    with socket.create_connection(address, PATIENCE) as connection:
+        echo(connection)
+        return "done"
+
+
 def give_back(address: tuple[str, int], count: int) -> str:
     """Send back all that came, once its end has."""
     with socket.create_connection(address, PATIENCE) as connection:
@@ -374,11 +407,13 @@ def stall_on(address: tuple[str, int], count: int) -> str:
 def main(role: str, host: str, port: str, count: str | None = None) -> None:
     servers = (
         *(echo, answer_late, speak_first, tell_address, reset, flood),
-        *(mirror, answer_and_close, speak_urgently, pour, stall, read_when_told, send_and_die),
+        *(mirror, answer_and_close, speak_urgently, interrupt_client, pour, stall),
+        *(read_when_told, send_and_die),
     )
     clients = (
         *(ask, listen_first, exchange, connect_often, connect_together, hear, drain),
-        *(trade, close_first, close_second, ask_urgently, give_back, pour_out, stall_on),
+        *(trade, close_first, close_second, pour_out, stall_on),
+        *(ask_urgently, give_back, interrupt_server, give_back_at_once),
         *(send_and_leave, listen_when_told),
     )
     if role == "never_accept":
