@@ -251,7 +251,7 @@ def test_no_offload_at_all(kernel: Kernel, make_tap: MakeTap) -> None:
 def test_offload_that_is_not_wanted(kernel: Kernel, make_tap: MakeTap) -> None:
     """Neither tried nor asked for, in either direction."""
     tap = make_tap(offload=False)
-    assert (tap.offload, kernel.asked, kernel.written) == (False, [NOTHING], [])
+    assert (tap.offload, kernel.asked, kernel.written) == (frozenset(), [NOTHING], [])
     tap.write(SUPER + TCP_FRAME, bytes(1500))
     assert [frame[: vnet.SIZE] for frame in kernel.written] == [vnet.NO_OFFLOAD] * 2
 
