@@ -8,11 +8,15 @@ A datagram leaves with the guest's DF and TTL. The socket has them from the data
 nearly always had the same: so they cost a system call only when they change. With PMTU_DO the
 kernel refuses what is larger than the path's MTU as far as it knows it, and the guest is told, as
 by a router. Published ports on IPv6 leave all of this to the kernel: their clients are the gateway
-to the guest. Read: udp(7), ip(7) for IP_MTU_DISCOVER, icmp(7), cmsg(3).
+to the guest.
+
+A published port of all addresses answers each client from the address that it asked, for a client
+hears no other. Read: udp(7), ip(7) for IP_MTU_DISCOVER and IP_PKTINFO, ipv6(7), icmp(7), cmsg(3).
 """
 
 import errno
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from struct import Struct
 
@@ -34,7 +38,17 @@ _BUFFER_SIZE = 1 << 20  # bytes asked of the kernel for each direction; it gives
 
 _SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
 _IP_RECVERR, _MSG_ERRQUEUE = 11, 0x2000
-_IP_MTU_DISCOVER = 10
+_IP_MTU_DISCOVER, _IP_PKTINFO = 10, 8
+# What has the kernel tell to which address a datagram came.
+_TELL_ADDRESS = {
+    socket.AF_INET: (socket.IPPROTO_IP, _IP_PKTINFO),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
+}
+_PKTINFO, _PKTINFO_6 = Struct("=I4s4s"), Struct("=16sI")
+_MULTICAST_6, _LINK_LOCAL_6 = 0xFF, 0xFE  # how such addresses begin
+_MAX_CLIENTS = 8192  # of a published port; an older one is answered from where the kernel likes
+# What the kernel says of a burst that it, the device or the route cannot cut.
+_UNCUTTABLE = (errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT)
 _SEGMENT = Struct("=H")
 _GRO_SIZE = Struct("=i")
 # struct sock_extended_err, then the offender's sockaddr_in
@@ -57,8 +71,10 @@ class DatagramSocket:
         bound: socket.socket,
         receiver: Receiver,
         opened: "set[DatagramSocket]",
+        *,
+        is_published: bool = False,
     ) -> None:
-        """`opened` has it until it is closed."""
+        """`opened` has it until it is closed. `is_published`: clients ask, and it answers."""
         self._reactor = reactor
         self._opened = opened
         self._socket = bound
@@ -71,6 +87,10 @@ class DatagramSocket:
         self._discovery = PMTU_WANT  # the same, unless net.ipv4.ip_no_pmtu_disc says it is not
         if self._is_ipv4:
             bound.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+        self._asked: dict[SocketAddress, tuple[int, int, bytes]] = {}  # where, by client
+        if is_published:
+            level, option = _TELL_ADDRESS[socket.AddressFamily(bound.family)]
+            bound.setsockopt(level, option, 1)
         if bound.proto != socket.IPPROTO_ICMP:
             with suppress(OSError):  # before Linux 5.0
                 bound.setsockopt(_SOL_UDP, _UDP_GRO, 1)
@@ -113,48 +133,74 @@ class DatagramSocket:
                 self._socket.setsockopt(socket.IPPROTO_IP, option, value)
 
     def _send_one(self, payload: Payload, remote: SocketAddress) -> bool:
-        """Send a datagram; False if it is larger than its sender wants to be told.
+        """Send a datagram; False if it is larger than its sender wants to be told."""
+        failure, mtu = self._transmit(payload, remote, ())
+        if failure == errno.EMSGSIZE and self._discovery == PMTU_DO:
+            if mtu:
+                self._tell_mtu(payload, remote, mtu)
+                return False
+            self._set_discovery(PMTU_WANT)  # rather in fragments than lost in silence
+            failure, _ = self._transmit(payload, remote, ())
+        if failure:
+            self._receiver.refused(payload, remote, failure)
+        return True
 
-        A call may fail for an error that an earlier one met, to whomever: the datagram itself is
-        refused when two calls fail and no error was queued.
+    def _send_segments(self, payload: Payload, remote: SocketAddress, segment: int) -> None:
+        """Send a burst; one by one if it cannot be cut.
+
+        A burst to a port where nobody listens stays one and gets one error: 46 datagrams with two
+        calls each would keep whatever waits behind it in the guest's queue waiting for seconds.
+        """
+        cut = ((_SOL_UDP, _UDP_SEGMENT, _SEGMENT.pack(segment)),)
+        failure, _ = self._transmit(payload, remote, cut)
+        if failure in _UNCUTTABLE:
+            for offset in range(0, len(payload), segment):
+                if not self._send_one(payload[offset : offset + segment], remote):
+                    return
+        elif failure:
+            self._receiver.refused(payload[:segment], remote, failure)
+
+    def _transmit(
+        self,
+        payload: Payload,
+        remote: SocketAddress,
+        ancillary: Sequence[tuple[int, int, bytes]],
+    ) -> tuple[int, int]:
+        """Send; the errno with which the kernel refuses this very payload, or 0, and the path's MTU
+        if that is why.
+
+        A call may fail for an error that an earlier payload met, to whomever: this one is refused
+        when two calls fail and no error was queued.
         """
         unexplained = 0
+        source = self._asked.get(remote)
+        control = ancillary if source is None else (*ancillary, source)
         for _ in range(_TRIES):
             try:
-                self._socket.sendto(payload, remote)
-                return True
+                if control:
+                    self._socket.sendmsg((payload,), control, 0, remote)
+                else:
+                    self._socket.sendto(payload, remote)
+                return 0, 0
             except BlockingIOError:
-                return True  # it is lost, as anywhere on its way
+                return 0, 0  # it is lost, as anywhere on its way
             except OSError as error:
                 failure = error.errno or errno.EIO
             queued, mtu = self._read_errors()
-            if failure == errno.EMSGSIZE and self._discovery == PMTU_DO and (mtu or not queued):
-                if mtu:
-                    self._tell_mtu(payload, remote, mtu)
-                    return False
-                self._set_discovery(PMTU_WANT)  # rather in fragments than lost in silence
-            elif not queued:
+            if failure == errno.EMSGSIZE and (mtu or not queued):
+                return failure, mtu
+            if ancillary and failure in _UNCUTTABLE and not queued:
+                return failure, 0
+            if not queued:
                 unexplained += 1
                 if unexplained == 2:
-                    self._receiver.refused(payload, remote, failure)
-                    break
-        return True
+                    return failure, 0
+        return 0, 0
 
     def _tell_mtu(self, payload: Payload, remote: SocketAddress, mtu: int) -> None:
         kind, code = icmp.DESTINATION_UNREACHABLE, icmp.FRAGMENTATION_NEEDED
         quote = bytes(payload[: icmp.MAX_QUOTE])
         self._receiver.failed(quote, remote, kind, code, UNSPECIFIED, mtu)
-
-    def _send_segments(self, payload: Payload, remote: SocketAddress, segment: int) -> None:
-        ancillary = [(_SOL_UDP, _UDP_SEGMENT, _SEGMENT.pack(segment))]
-        try:
-            self._socket.sendmsg([payload], ancillary, 0, remote)
-        except BlockingIOError:
-            pass
-        except OSError:
-            for offset in range(0, len(payload), segment):
-                if not self._send_one(payload[offset : offset + segment], remote):
-                    return
 
     def _ready(self, events: int) -> None:
         if events & BROKEN:
@@ -176,9 +222,29 @@ class DatagramSocket:
             for level, kind, data in ancillary:
                 if level == _SOL_UDP and kind == _UDP_GRO:
                     (segment,) = _GRO_SIZE.unpack_from(data)
+                else:
+                    self._remember(address[:2], level, data)
             received(_buffer[:size], address[:2], segment, now)
             if self._socket.fileno() < 0:
                 return  # whoever received it closed this socket
+
+    def _remember(self, client: SocketAddress, level: int, data: bytes) -> None:
+        """By which of its addresses this host was asked: struct in_pktinfo or in6_pktinfo."""
+        if level == socket.IPPROTO_IP:
+            _, local, _ = _PKTINFO.unpack(data)
+            source = (level, _IP_PKTINFO, _PKTINFO.pack(0, local, bytes(4)))
+        else:
+            local, interface = _PKTINFO_6.unpack(data)
+            if local[0] == _MULTICAST_6:
+                return  # the kernel chooses
+            scope = interface if local[0] == _LINK_LOCAL_6 else 0
+            source = (level, socket.IPV6_PKTINFO, _PKTINFO_6.pack(local, scope))
+        asked = self._asked
+        if asked.get(client) != source:
+            asked.pop(client, None)
+            if len(asked) >= _MAX_CLIENTS:
+                del asked[next(iter(asked))]
+            asked[client] = source
 
     def _read_errors(self) -> tuple[bool, int]:
         """Pass on the ICMP errors that are queued: whether there were any, and the path's MTU if

@@ -119,7 +119,7 @@ class Forwards:
 
     def _open_udp(self, bound: socket.socket, guest_port: int) -> Callable[[], None]:
         port = self._gateway.udp.publish(guest_port)
-        port.socket = self._sockets.open_datagram(bound, port)
+        port.socket = self._sockets.publish_udp(bound, port)
         return port.withdraw
 
 

@@ -39,18 +39,18 @@ class HostSockets:
         bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             bound.bind(("0.0.0.0", 0))
-            return self.open_datagram(bound, receiver)
+            return DatagramSocket(self._reactor, bound, receiver, self._datagrams)
         except OSError:
             bound.close()
             raise
 
     def open_echo(self, receiver: Receiver) -> DatagramSocket:
         ping = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
-        return self.open_datagram(ping, receiver)
+        return DatagramSocket(self._reactor, ping, receiver, self._datagrams)
 
-    def open_datagram(self, bound: socket.socket, receiver: Receiver) -> DatagramSocket:
-        """A socket that exists already, which is owned from here on."""
-        return DatagramSocket(self._reactor, bound, receiver, self._datagrams)
+    def publish_udp(self, bound: socket.socket, receiver: Receiver) -> DatagramSocket:
+        """A socket on a published port, which is owned from here on."""
+        return DatagramSocket(self._reactor, bound, receiver, self._datagrams, is_published=True)
 
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
         self._resolver.resolve(query, answer)

@@ -67,8 +67,19 @@ def test_the_kernel_refuses(opened: Opened) -> None:
     refusals = opened.recorder.refusals
     assert {error for _, _, error in refusals} <= {errno.EACCES, errno.ENETUNREACH}
     assert [(payload, remote) for payload, remote, _ in refusals] == [
-        (payload, broadcast) for payload in (b"probe", bytes(10), bytes(10))
+        (payload, broadcast) for payload in (b"probe", bytes(10))
     ]
+
+
+@ipv4
+def test_a_burst_to_a_closed_port_stays_one(opened: Opened) -> None:
+    """Or a guest that floods one keeps its own other flows waiting for seconds."""
+    remote, recorder = closed_port(), opened.recorder
+    for _ in range(10):
+        opened.send(bytes(46 * 1400), remote, 1400)
+    opened.reactor.wait(lambda: len(recorder.errors) >= 10, "an error for each burst")
+    assert len(recorder.errors) == 10
+    assert recorder.refusals == []
 
 
 # ── another kernel ───────────────────────────────────────────────────────────────────────────────

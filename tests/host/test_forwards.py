@@ -162,6 +162,24 @@ def test_udp(
     assert (response, server[:2]) == (b"response", (address, free_port))
 
 
+@pytest.mark.parametrize(
+    ("client", "asked"),
+    [(LOOPBACK, "127.0.0.2"), ("127.0.0.3", LOOPBACK), ("127.0.0.3", "127.0.0.2")],
+)
+def test_udp_answers_come_from_the_address_that_was_asked(
+    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int, client: str, asked: str
+) -> None:
+    """A connected socket hears no other."""
+    forwards.open(Forward(free_port, GUEST_PORT, "udp"))
+    socket = far_end.udp(client)
+    socket.connect((asked, free_port))
+    for text in (b"question", b"another"):
+        socket.send(text)
+        (request,) = world.hear()
+        world.send(udp(text, dst=GATEWAY, dport=request[UDP].sport, sport=GUEST_PORT))
+        assert socket.recv(100) == text
+
+
 # ── where, and how long ─────────────────────────────────────────────────────────────────────────
 
 
