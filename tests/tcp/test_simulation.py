@@ -1,6 +1,6 @@
 """Whole connections between two engines over a bad link, with slow and with silent users.
 
-ROOTLESSNET_SCHEDULES says how many schedules are tried (default: 1,500, in half a minute).
+ROOTLESSNET_SCHEDULES says how many schedules are tried (default: 2,000, in half a minute).
 """
 
 import os
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rootlessnet.tcp.state import State
 from tests.tcp.simulation import Conditions, Habits, Simulation
 
-SCHEDULES = int(os.environ.get("ROOTLESSNET_SCHEDULES", "1500"))
+SCHEDULES = int(os.environ.get("ROOTLESSNET_SCHEDULES", "2000"))
 PROBABILITY = st.sampled_from([0.0, 0.02, 0.1, 0.3])
 HABITS = st.builds(
     Habits,
