@@ -44,7 +44,7 @@ _SWEEP = 5.0  # seconds between two looks for flows that have ended
 class DatagramFlow(ABC):
     """A guest endpoint and one remote it talks to."""
 
-    __slots__ = ("_size", "_two_way", "active", "endpoint", "frames", "key", "remote")
+    __slots__ = ("_heard", "_size", "_spoken", "active", "endpoint", "frames", "key", "remote")
 
     protocol: int
 
@@ -56,16 +56,18 @@ class DatagramFlow(ABC):
         self.endpoint = endpoint
         self.remote = remote
         self.active = now
-        self._two_way = False
+        self._spoken = self._heard = False  # the guest has, of the remote
         self._size = 0  # of the latest datagram
 
     def deadline(self) -> float:
         """When the flow ends if nothing more happens."""
-        return self.active + (TWO_WAY_TIMEOUT if self._two_way else ONE_WAY_TIMEOUT)
+        is_two_way = self._spoken and self._heard
+        return self.active + (TWO_WAY_TIMEOUT if is_two_way else ONE_WAY_TIMEOUT)
 
     def outbound(self, payload: Payload, segment: int, packet: Packet, now: float) -> None:
         """Send to the remote what the guest's packet holds."""
         self.active = now
+        self._spoken = True
         self._size = len(payload) if not segment else min(segment, len(payload))
         if not packet.dont_fragment:
             discovery = PMTU_DONT
@@ -76,7 +78,7 @@ class DatagramFlow(ABC):
     def inbound(self, payload: memoryview, segment: int, now: float) -> None:
         """Send to the guest what the remote has sent."""
         self.active = now
-        self._two_way = True
+        self._heard = True
         self.deliver(payload, segment)
 
     @abstractmethod

@@ -3,9 +3,11 @@
 import pytest
 from scapy.layers.inet import IP, UDP
 
+from rootlessnet.stack import udp_flows
 from rootlessnet.stack.host import SocketAddress
 from tests.stack.world import GATEWAY, GUEST, World, udp
 
+SWEEP = 5.1  # seconds by which the end of a flow may be late
 CLIENT = ("192.0.2.77", 50000)
 
 
@@ -75,6 +77,40 @@ def test_flows_end_but_the_port_stays() -> None:
     assert (len(world.gateway.udp), socket.closed) == (0, False)
     world.receive(socket, b"hello again", CLIENT)
     assert len(seen(world)) == 2
+
+
+@pytest.mark.parametrize(("answers", "seconds"), [(False, 30), (True, 120)])
+def test_a_flow_ends_sooner_without_an_answer(answers: bool, seconds: int) -> None:
+    """Nor is a client two-way that goes on talking to nobody."""
+    world = World()
+    _, socket = world.publish(5000)
+    for _ in range(3):
+        world.receive(socket, b"hello", CLIENT)
+        world.pass_time(10)
+    world.receive(socket, b"hello", CLIENT)
+    if answers:
+        answer(world, b"answer", CLIENT)
+    world.pass_time(seconds - 1)
+    assert len(world.gateway.udp) == 1
+    world.pass_time(1 + SWEEP)
+    assert len(world.gateway.udp) == 0
+
+
+def test_at_the_bound_the_longest_idle_client_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp_flows, "MAX_FLOWS", 3)
+    world = World()
+    _, socket = world.publish(5000)
+    for number in (1, 2, 3, 1, 4):  # 1 is heard of again: 2 is the oldest
+        world.now += 1
+        world.receive(socket, b"hello", (CLIENT[0], number))
+    world.heard()
+    assert (len(world.gateway.udp), socket.closed) == (3, False)
+    for number in (1, 3, 4):
+        answer(world, b"answer", (CLIENT[0], number))
+    assert [remote[1] for _, remote, _ in socket.sent] == [1, 3, 4]
+    assert world.host.udp == []
+    answer(world, b"answer", (CLIENT[0], 2))  # of whom nobody knows any more
+    assert len(world.host.udp) == 1
 
 
 def test_withdrawing_a_port() -> None:
