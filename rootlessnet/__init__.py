@@ -21,10 +21,13 @@ Everything is imported when it is first used: an import of this package costs ne
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rootlessnet.app import Instance, attach, start
-    from rootlessnet.config import AttachConfig, Forward, NetworkConfig, RunConfig
+    from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
     from rootlessnet.errors import CommandError, RootlessnetError, UsageError
     from rootlessnet.exit_status import ExitStatus
+    from rootlessnet.forward import Forward
 
 __version__ = "0.1.0"
 
@@ -46,18 +49,22 @@ __all__ = [
 
 _MODULES = {
     "app": ("Instance", "attach", "start"),
-    "config": ("AttachConfig", "Forward", "NetworkConfig", "RunConfig"),
+    "config": ("AttachConfig", "NetworkConfig", "RunConfig"),
     "errors": ("CommandError", "RootlessnetError", "UsageError"),
     "exit_status": ("ExitStatus",),
+    "forward": ("Forward",),
 }
 
 
-def run(config: "RunConfig") -> "ExitStatus":
+def run(
+    config: "RunConfig", *, published: "Callable[[Forward], None] | None" = None
+) -> "ExitStatus":
     """Run a command to its end and return its exit status, whose `signal` is set when this process
     should end in the same way: the command has died of a Ctrl-C that came to this process too.
 
     Signals that are sent to this process are passed on to the command meanwhile, and a stop of the
-    command stops this process. For the main thread, while no event loop runs in it. Raises
+    command stops this process. `published` is called, before the command starts, with each port
+    whose number was left open. For the main thread, while no event loop runs in it. Raises
     RootlessnetError.
     """
     from contextlib import closing
@@ -74,14 +81,17 @@ def run(config: "RunConfig") -> "ExitStatus":
         with closing(launch(config)) as guest:
             from rootlessnet.app import run_guest
 
-            return run_guest(guest, config)
+            return run_guest(guest, config, published)
 
 
-def serve(config: "AttachConfig") -> "ExitStatus":
+def serve(
+    config: "AttachConfig", *, published: "Callable[[Forward], None] | None" = None
+) -> "ExitStatus":
     """Serve a namespace that exists until it ends, or its process if it is named by one; 0.
 
-    SIGHUP, SIGINT, SIGQUIT and SIGTERM end it as well. For the main thread, while no event loop
-    runs in it. Raises RootlessnetError.
+    SIGHUP, SIGINT, SIGQUIT and SIGTERM end it as well. `published` is called with each port whose
+    number was left open. For the main thread, while no event loop runs in it. Raises
+    RootlessnetError.
     """
     from contextlib import closing
 
@@ -96,7 +106,7 @@ def serve(config: "AttachConfig") -> "ExitStatus":
         with closing(enter(config)) as attachment:  # the order is that of `run`
             from rootlessnet.app import run_attachment
 
-            return run_attachment(attachment, config)
+            return run_attachment(attachment, config, published)
 
 
 def _require_main_thread_without_loop(name: str, other: str) -> None:

@@ -17,9 +17,10 @@ from contextlib import ExitStack, closing, suppress
 import uvloop
 
 from rootlessnet import limits, resolv_conf
-from rootlessnet.config import AttachConfig, Forward, NetworkConfig, RunConfig, parse_forward
+from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.exit_status import ExitStatus
+from rootlessnet.forward import Forward, parse_forwards
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.resolver import Resolver
@@ -91,20 +92,27 @@ class Instance:
         self._forwards = Forwards(self._reactor, gateway, self._sockets)
         try:
             self._tap.start(gateway.receive)
-            for forward in config.forwards:
-                self._forwards.open(forward)
+            self._forwards.open(*config.forwards)
         except BaseException:
             self.stop()
             raise
 
-    def publish(self, forward: Forward | str) -> Forward:
-        """Publish a port, given as a Forward or as `[HOST_IP:]HOST_PORT:GUEST_PORT[/tcp|/udp]`.
+    @property
+    def published(self) -> tuple[Forward, ...]:
+        """The ports that are published, oldest first, each with its host port as it was found."""
+        return self._forwards.published
 
-        Raises UsageError for a text that is not one, RootlessnetError for a port that can't be had.
+    def publish(self, *forwards: Forward | str) -> tuple[Forward, ...]:
+        """Publish ports, all or none: Forwards, or texts like `8080:80`, `80` and `53:53/udp`.
+
+        What was published is returned, in the same order, with the host port that was found where
+        none was named. Raises UsageError for a text that makes no sense, RootlessnetError for a
+        port that can't be had.
         """
-        forward = parse_forward(forward) if isinstance(forward, str) else forward
-        self._forwards.open(forward)
-        return forward
+        wanted: list[Forward] = []
+        for forward in forwards:
+            wanted += parse_forwards(forward) if isinstance(forward, str) else (forward,)
+        return self._forwards.open(*wanted)
 
     def withdraw(self, forward: Forward) -> None:
         """Publish a port no more; connections that stand go on. Raises RootlessnetError."""
@@ -251,25 +259,30 @@ async def _receive_tap(served: Guest | Attachment) -> Tap:
         raise
 
 
-def run_guest(guest: Guest, config: RunConfig) -> ExitStatus:
+def run_guest(
+    guest: Guest, config: RunConfig, published: Callable[[Forward], None] | None
+) -> ExitStatus:
     """Run a launched guest's command to its end, passing signals on; its exit status."""
 
     def begin(instance: Instance) -> None:
         guest.stop_with_command()
         instance.serve(guest)
 
-    return _run(guest, config.network, begin)
+    return _run(guest, config.network, begin, published)
 
 
-def run_attachment(attachment: Attachment, config: AttachConfig) -> ExitStatus:
+def run_attachment(
+    attachment: Attachment, config: AttachConfig, published: Callable[[Forward], None] | None
+) -> ExitStatus:
     """Serve a namespace until it, its process or this program is to end; 0."""
-    return _run(attachment, config.network, lambda instance: instance.follow(attachment))
+    return _run(attachment, config.network, lambda instance: instance.follow(attachment), published)
 
 
 def _run(
     served: Guest | Attachment,
     config: NetworkConfig,
     begin: Callable[[Instance], None],
+    published: Callable[[Forward], None] | None,
 ) -> ExitStatus:
     """Run an instance on a loop of its own. The loop is made while the child is still at work."""
     servers = nameservers(config)
@@ -285,6 +298,10 @@ def _run(
         signals = Signals(loop, instance.send_signal)
         ending.callback(signals.close)
         ending.callback(instance.stop)
+        if published is not None:
+            for wanted, found in zip(config.forwards, instance.published, strict=True):
+                if wanted != found:
+                    published(found)
         begin(instance)
         gc.freeze()  # what start-up made stays: the collector need not look at it again
         status = loop.run_until_complete(instance.wait())

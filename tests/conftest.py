@@ -5,9 +5,10 @@ developer's machine. CI has everything: there a skip would hide that something i
 """
 
 import os
+import random
 import socket
 from collections.abc import Generator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from hypothesis import settings
@@ -57,3 +58,16 @@ def find_free_port() -> int:
                 udp.bind(("::", port))
                 return port
     raise AssertionError("100 ports were free for TCP, and none of them for UDP")
+
+
+def first_of_free_ports(count: int) -> int:
+    """The first of several in a row, as the fixture has one, below those that the kernel gives."""
+    for _ in range(100):
+        first = random.randrange(10000, 30000)
+        with suppress(OSError), ExitStack() as stack:
+            for port in range(first, first + count):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    probe = stack.enter_context(socket.socket(socket.AF_INET6, kind))
+                    probe.bind(("::", port))
+            return first
+    raise AssertionError(f"100 times no {count} ports in a row were free")

@@ -22,6 +22,8 @@ LAYERS = (
     {"tcp"},
     {"stack"},
     {"errors"},
+    {"words"},
+    {"forward"},
     {"config", "exit_status", "limits", "resolv_conf"},
     {"host", "netns", "control"},
     {"app"},
@@ -31,7 +33,7 @@ LAYERS = (
 )
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
-VALUES = {"errors", "config", "exit_status", "limits", "resolv_conf"}
+VALUES = {"errors", "words", "forward", "config", "exit_status", "limits", "resolv_conf"}
 SANS_IO = {"wire", "tcp", "stack"}
 IO = {"asyncio", "os", "select", "selectors", "socket", "subprocess", "threading", "time"}
 DEPENDENCIES = {

@@ -3,7 +3,12 @@
 import argparse
 
 import rootlessnet
-from rootlessnet.cli.network_options import NetworkArguments, add_network_options
+from rootlessnet.cli.network_options import (
+    PORTS_HELP,
+    NetworkArguments,
+    add_network_options,
+    tell_published,
+)
 from rootlessnet.cli.parser import Parser
 from rootlessnet.config import AttachConfig, parse_target
 
@@ -12,7 +17,8 @@ Give a network namespace that exists a network that works, until its process
 ends or this program is interrupted. The namespace is that of process PID, or
 the file NETNS_PATH. Digits alone are a PID: write ./123 for such a file."""
 
-_EPILOG = """\
+_EPILOG = f"""\
+{PORTS_HELP}
 examples:
   a namespace made by unshare(1), with a port published
     unshare --user --map-root-user --net sleep infinity &
@@ -33,7 +39,7 @@ class _Arguments(NetworkArguments):
 
 def attach(words: list[str]) -> int:
     """Serve the namespace that `words` name until it ends; returns the exit status."""
-    return rootlessnet.serve(parse(words))
+    return rootlessnet.serve(parse(words), published=tell_published)
 
 
 def parse(words: list[str]) -> AttachConfig:

@@ -3,6 +3,7 @@
 import argparse
 from ipaddress import IPv4Network
 
+from rootlessnet.cli import output
 from rootlessnet.cli.parser import Parser
 from rootlessnet.config import (
     DEFAULT_CIDR,
@@ -10,15 +11,24 @@ from rootlessnet.config import (
     DEFAULT_TAP_NAME,
     MTU_MAX,
     MTU_MIN,
-    Forward,
-    HostAddress,
     NetworkConfig,
     parse_cidr,
-    parse_forward,
     parse_mtu,
     parse_nameserver,
     parse_tap_name,
 )
+from rootlessnet.forward import Forward, parse_forwards
+from rootlessnet.words import HostAddress
+
+PORTS_HELP = """\
+ports:
+  8080:80             TCP port 8080 of every host address is the guest's 80
+  127.0.0.1:8080:80   of one address; an IPv6 address goes in brackets
+  5353:53/udp         UDP; tcp4, tcp6, udp4 and udp6 take one family of the host
+  8000-8002:80-82     ranges of equal length, paired
+  8000-8010:80        the first of these that is free; standard error says which
+  80, 127.0.0.1::80   any that is free; standard error says which
+"""
 
 _DEFAULTS = NetworkConfig()
 
@@ -53,13 +63,12 @@ def add_network_options(parser: Parser) -> None:
     group.add_argument(
         "-p",
         "--publish",
-        action="append",
+        action="extend",
         default=[],
-        type=parse_forward,
+        type=parse_forwards,
         metavar="PORTS",
-        help="publish a port of the guest on the host, repeatable; PORTS is "
-        "[HOST_IP:]HOST_PORT:GUEST_PORT[/tcp|/udp], an IPv6 HOST_IP in brackets "
-        "(default: no port; without HOST_IP, on every address of the host; tcp)",
+        help="publish ports of the guest on the host, repeatable, all of them or none; PORTS is "
+        "[HOST_IP:][HOST_PORT:]GUEST_PORT[/PROTOCOL], as shown below (default: no port)",
     )
     group.add_argument(
         "--dns",
@@ -105,3 +114,8 @@ def add_network_options(parser: Parser) -> None:
         help="cut and sum segments here, for a kernel that does it wrong; much slower "
         "(default: by the kernel, where it takes that on)",
     )
+
+
+def tell_published(forward: Forward) -> None:
+    """Say which port of the host was found, where the words left it open."""
+    output.complain(f"published {forward}")

@@ -4,7 +4,12 @@ import argparse
 import os
 
 import rootlessnet
-from rootlessnet.cli.network_options import NetworkArguments, add_network_options
+from rootlessnet.cli.network_options import (
+    PORTS_HELP,
+    NetworkArguments,
+    add_network_options,
+    tell_published,
+)
 from rootlessnet.cli.parser import Parser
 from rootlessnet.config import RunConfig
 
@@ -14,7 +19,8 @@ network that works: no root, no setuid program, no other tool. COMMAND is
 root in there; outside, it remains you. Without COMMAND, your shell is run.
 What stands after COMMAND belongs to COMMAND."""
 
-_EPILOG = """\
+_EPILOG = f"""\
+{PORTS_HELP}
 examples:
   a shell whose network is its own
     rootlessnet run
@@ -39,7 +45,7 @@ class _Arguments(NetworkArguments):
 
 def run(words: list[str]) -> int:
     """Run the command that `words` describe and return its exit status."""
-    return rootlessnet.run(parse(words))
+    return rootlessnet.run(parse(words), published=tell_published)
 
 
 def parse(words: list[str]) -> RunConfig:

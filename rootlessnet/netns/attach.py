@@ -11,12 +11,13 @@ Read: setns(2), network_namespaces(7), pidfd_open(2).
 import os
 import select
 
-from rootlessnet.config import AttachConfig, quoted
+from rootlessnet.config import AttachConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns import interface, prerequisites, syscalls
 from rootlessnet.netns.child import Child
 from rootlessnet.netns.messages import Channel, Kind, Message
 from rootlessnet.netns.tap import Tap
+from rootlessnet.words import quoted
 
 
 def attach(config: AttachConfig) -> "Attachment":

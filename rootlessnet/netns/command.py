@@ -12,9 +12,9 @@ import signal
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
-from rootlessnet.config import quoted
 from rootlessnet.errors import CommandError
 from rootlessnet.netns import processes
+from rootlessnet.words import quoted
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 

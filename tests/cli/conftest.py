@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 from rootlessnet.config import AttachConfig, RunConfig
+from rootlessnet.forward import Forward
 
 
 @dataclass
@@ -18,6 +19,7 @@ class Rooms:
     configs: list[RunConfig | AttachConfig] = field(default_factory=list)
     start: Callable[[], None] = lambda: None
     serve: Callable[[], int] = lambda: 0
+    published: tuple[Forward, ...] = ()  # those whose host port is found
 
     def close(self) -> None:
         """As a Guest and an Attachment have it."""
@@ -39,9 +41,13 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
         monkeypatch.setitem(sys.modules, app.__name__, app)
         return rooms
 
-    def serve(guest: Rooms, config: RunConfig | AttachConfig) -> int:
+    def serve(
+        guest: Rooms, config: RunConfig | AttachConfig, published: Callable[[Forward], None]
+    ) -> int:
         assert guest is rooms
         assert config is rooms.configs[-1]
+        for forward in rooms.published:
+            published(forward)
         rooms.calls.append("serve")
         return rooms.serve()
 

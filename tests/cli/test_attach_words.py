@@ -4,7 +4,8 @@ import pytest
 
 from rootlessnet.cli.attach import parse
 from rootlessnet.cli.main import main
-from rootlessnet.config import AttachConfig, Forward, NetworkConfig
+from rootlessnet.config import AttachConfig, NetworkConfig
+from rootlessnet.forward import Forward
 from tests.cli.conftest import Rooms
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from rootlessnet.cli.main import main
 from rootlessnet.cli.run import parse
-from rootlessnet.config import Forward, NetworkConfig, RunConfig
+from rootlessnet.config import NetworkConfig, RunConfig
+from rootlessnet.forward import Forward
 from tests.cli.conftest import Rooms
 
 PUBLISHED = NetworkConfig(forwards=(Forward(1, 2),))
@@ -55,7 +56,7 @@ def test_what_stands_after_command_belongs_to_command(
 
 
 def test_every_option_reaches_the_config(rooms: Rooms) -> None:
-    words = ["-p", "8080:80", "--publish", "[::1]:53:5353/udp", "--cidr", "192.0.2.0/24"]
+    words = ["-p", "8080-8081:80-81", "--publish", "[::1]::5353/udp", "--cidr", "192.0.2.0/24"]
     words += ["--mtu=1500", "--tap-name", "eth0", "--host-loopback", "--map-user", "--no-pid"]
     words += ["--no-offload", "--dns", "192.0.2.53", "--dns", "2001:db8::53"]
     assert main(["run", *words, "--", "true"]) == 0
@@ -69,12 +70,28 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
                 host_loopback=True,
                 offload=False,
                 dns=(IPv4Address("192.0.2.53"), IPv6Address("2001:db8::53")),
-                forwards=(Forward(8080, 80), Forward(53, 5353, "udp", IPv6Address("::1"))),
+                forwards=(
+                    Forward(8080, 80),
+                    Forward(8081, 81),
+                    Forward(0, 5353, "udp", IPv6Address("::1")),
+                ),
             ),
             map_user=True,
             pid_namespace=False,
         )
     ]
+
+
+def test_which_ports_were_found_is_said_on_standard_error(
+    rooms: Rooms, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rooms.published = (Forward(49153, 80), Forward(49154, 53, "udp", IPv4Address("127.0.0.1")))
+    assert main(["run", "-p", "80", "-p", "127.0.0.1::53/udp", "true"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "rootlessnet: published 49153:80/tcp\nrootlessnet: published 127.0.0.1:49154:53/udp\n"
+    )
 
 
 @pytest.mark.parametrize("status", [0, 3, 137])

@@ -160,7 +160,7 @@ def test_two_guests_at_once(tmp_path: Path) -> None:
             start_echo(tmp_path / "one"), start_echo(tmp_path / "other")
         )
         with stopped(one), stopped(other):
-            ports = [await publish(instance) for instance in (one, other)]
+            ports = [publish(instance) for instance in (one, other)]
             assert [await tcp_echo(port) for port in ports] == [b"over TCP"] * 2
             one.stop()
             assert await tcp_echo(ports[1]) == b"over TCP"
@@ -187,12 +187,10 @@ def test_starting_can_be_given_up(turns: int) -> None:
 # Ports
 
 
-async def publish(instance: Instance, protocol: str = "tcp") -> int:
+def publish(instance: Instance) -> int:
     """A port of the host that now leads to GUEST_PORT."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    instance.publish(f"127.0.0.1:{port}:{GUEST_PORT}/{protocol}")
-    return port
+    (found,) = instance.publish(f"127.0.0.1::{GUEST_PORT}")
+    return found.host_port
 
 
 def test_ports_come_and_go(tmp_path: Path, free_port: int) -> None:
@@ -200,7 +198,7 @@ def test_ports_come_and_go(tmp_path: Path, free_port: int) -> None:
         first = Forward(free_port, GUEST_PORT)
         with stopped(await start_echo(tmp_path / "ready", first)) as instance:
             assert await tcp_echo(free_port) == b"over TCP"
-            second = instance.publish(Forward(free_port, GUEST_PORT, "udp"))
+            (second,) = instance.publish(Forward(free_port, GUEST_PORT, "udp"))
             assert await udp_echo(free_port) == b"over UDP"
             reader, writer = await asyncio.open_connection("127.0.0.1", free_port)
             writer.write(b"before")
@@ -218,8 +216,29 @@ def test_ports_come_and_go(tmp_path: Path, free_port: int) -> None:
                 await udp_echo(free_port)
             with pytest.raises(RootlessnetError, match="is not published"):
                 instance.withdraw(second)
-            assert instance.publish(f"{free_port}:{GUEST_PORT}") == first
+            assert instance.publish(f"{free_port}:{GUEST_PORT}") == (first,)
             assert await tcp_echo(free_port) == b"over TCP"
+
+    finish(program())
+
+
+def test_free_ports_have_their_numbers(tmp_path: Path) -> None:
+    async def program() -> None:
+        config = (Forward(0, GUEST_PORT), Forward(0, GUEST_PORT, "udp"))
+        with stopped(await start_echo(tmp_path / "ready", *config)) as instance:
+            tcp, udp = instance.published
+            assert (tcp.guest_port, tcp.protocol) == (GUEST_PORT, "tcp")
+            assert (udp.guest_port, udp.protocol) == (GUEST_PORT, "udp")
+            assert await tcp_echo(tcp.host_port) == b"over TCP"
+            assert await udp_echo(udp.host_port) == b"over UDP"
+            more = instance.publish(f"{GUEST_PORT}/udp", Forward(0, GUEST_PORT), "80-81")
+            assert instance.published == (tcp, udp, *more)
+            assert [one.guest_port for one in more] == [GUEST_PORT, GUEST_PORT, 80, 81]
+            assert await udp_echo(more[0].host_port) == b"over UDP"
+            assert await tcp_echo(more[1].host_port) == b"over TCP"
+            for one in more:
+                instance.withdraw(one)
+            assert instance.published == (tcp, udp)
 
     finish(program())
 
@@ -233,7 +252,10 @@ def test_ports_that_cannot_be_had(free_port: int) -> None:
             with pytest.raises(RootlessnetError, match=f"port {free_port} is in use"):
                 instance.publish(f"127.0.0.1:{free_port}:80")
             with pytest.raises(UsageError, match="from 1 to 65535"):
-                instance.publish("0:80")
+                instance.publish("80", "0:80")
+            with pytest.raises(RootlessnetError, match=f"port {free_port} is in use"):
+                instance.publish("80", "53/udp", f"127.0.0.1:{free_port}:80")
+            assert instance.published == ()
 
     finish(program())
 
@@ -242,7 +264,7 @@ def test_ports_that_cannot_be_had(free_port: int) -> None:
 def test_no_port_after_the_end(free_port: int, protocol: str) -> None:
     async def program() -> None:
         instance = await start(RunConfig(FOREVER))
-        forward = instance.publish(f"{free_port}:80/{protocol}")
+        (forward,) = instance.publish(f"{free_port}:80/{protocol}")
         instance.stop()
         with pytest.raises(RootlessnetError, match="has ended"):
             instance.publish(forward)

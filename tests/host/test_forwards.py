@@ -1,9 +1,11 @@
 """Published ports: what comes to them reaches the guest, as long as they stand."""
 
+from ipaddress import IPv4Address
+
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 
-from rootlessnet.config import Forward, Protocol, parse_forward
+from rootlessnet.forward import Forward, Protocol, parse_forwards
 from rootlessnet.host import forwards as forwards_module
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.stack import tcp_flows
@@ -99,9 +101,7 @@ def test_no_descriptor_is_left(
     world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int
 ) -> None:
     """The client waits until there is one."""
-    forwards.open(
-        Forward(free_port, GUEST_PORT, "tcp", parse_forward("127.0.0.1:1:1").host_address)
-    )
+    forwards.open(Forward(free_port, GUEST_PORT, "tcp", IPv4Address(LOOPBACK)))
     client = far_end.connect(LOOPBACK, free_port)
     client.sendall(b"request")
     world.reactor.starve()
@@ -195,7 +195,7 @@ def test_udp_answers_come_from_the_address_that_was_asked(
 def test_which_addresses(
     forwards: Forwards, free_port: int, protocol: str, address: str, taken: list[str]
 ) -> None:
-    forward = parse_forward(f"{address}{free_port}:{GUEST_PORT}/{protocol}")
+    (forward,) = parse_forwards(f"{address}{free_port}:{GUEST_PORT}/{protocol}")
     candidates = [LOOPBACK, "127.0.0.2", LOOPBACK_6]
     forwards.open(forward)
     assert [one for one in candidates if is_taken(protocol, one, free_port)] == taken
