@@ -4,11 +4,11 @@ The grammar is that of Docker and podman:
 
     [HOST_IP:][HOST_PORT[-END]:]GUEST_PORT[-END][/PROTOCOL]
 
-Without HOST_PORT (`80`, `:80`, `127.0.0.1::80`) any free port of the host will do. Ranges of equal
-length are paired, port by port, and each pair is a `Forward` of its own; a range of host ports for
-one guest port means the first of them that is free. PROTOCOL is tcp or udp; tcp4, tcp6, udp4 and
-udp6 name the family of the host's side too. Without HOST_IP, that is the wildcard of this family
-alone, so a `Forward` needs no field for it.
+Without HOST_PORT, or with 0 (`80`, `:80`, `127.0.0.1::80`, `0:80`), any free port of the host will
+do. Ranges of equal length are paired, port by port, each pair a `Forward` of its own; a range of
+host ports for one guest port means the first of them that is free. PROTOCOL is tcp or udp; tcp4,
+tcp6, udp4 and udp6 name the family of the host's side too. Without HOST_IP, that is the wildcard of
+this family alone, so a `Forward` needs no field for it.
 
 What a text leaves open is settled when the port is published: the host's kernel alone knows which
 ports are free. A settled `Forward` has one host port.
@@ -165,7 +165,7 @@ def parse_forwards(text: str) -> tuple[Forward, ...]:
             f"write /{protocol} or /{protocol}{address.version}"
         )
     guest_ports = _parse_ports(guest_word, text)
-    if not host_word:
+    if host_word in ("", "0"):  # Docker takes both
         return tuple(Forward(FREE, port, protocol, address) for port in guest_ports)
     host_ports = _parse_ports(host_word, text)
     if len(host_ports) > 1 and len(guest_ports) == 1:

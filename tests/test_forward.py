@@ -107,6 +107,8 @@ def test_a_message_stays_readable_when_the_word_is_endless() -> None:
         # A free port of the host.
         ("80", Forward(0, 80)),
         (":80", Forward(0, 80)),
+        ("0:80", Forward(0, 80)),
+        ("127.0.0.1:0:80", Forward(0, 80, "tcp", LOOPBACK)),
         ("53/udp", Forward(0, 53, "udp")),
         ("127.0.0.1::80", Forward(0, 80, "tcp", LOOPBACK)),
         ("[::1]::80", Forward(0, 80, "tcp", IPv6Address("::1"))),
@@ -148,7 +150,8 @@ def test_reads_ranges(text: str, several: tuple[str, ...]) -> None:
         ("http:80", "port 'http' in 'http:80' is not a number from 1 to 65535"),
         ("http", "port 'http' in 'http' is not a number"),
         ("8080:", "port '' in '8080:'"),
-        ("0:80", "port '0'"),
+        ("80:0", "port '0'"),
+        ("00:80", "port '00'"),
         ("0", "port '0'"),
         ("8080:65536", "port '65536'"),
         ("-1:80", "port '-1'"),

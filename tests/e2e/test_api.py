@@ -252,7 +252,7 @@ def test_ports_that_cannot_be_had(free_port: int) -> None:
             with pytest.raises(RootlessnetError, match=f"port {free_port} is in use"):
                 instance.publish(f"127.0.0.1:{free_port}:80")
             with pytest.raises(UsageError, match="from 1 to 65535"):
-                instance.publish("80", "0:80")
+                instance.publish("80", "80:0")
             with pytest.raises(RootlessnetError, match=f"port {free_port} is in use"):
                 instance.publish("80", "53/udp", f"127.0.0.1:{free_port}:80")
             assert instance.published == ()
