@@ -70,6 +70,7 @@ class NetworkConfig:
         require("interface name", self.tap_name, str, "a text")
         _check_tap_name(self.tap_name)
         require("host_loopback", self.host_loopback, bool, "True or False")
+        require("offload", self.offload, bool, "True or False")
         require("dns", self.dns, tuple, "a tuple of addresses")
         for nameserver in self.dns:
             require("nameserver", nameserver, HostAddress, "ip_address('192.0.2.53')")

@@ -14,6 +14,7 @@ from rootlessnet.errors import RootlessnetError
 DESCRIPTORS_USED_UP = (errno.EMFILE, errno.ENFILE)
 MORE_DESCRIPTORS = "raise the limit (ulimit -n)"
 
+_UNLIMITED = 1 << 30
 _DESCRIPTORS_LEAST = 24  # more than start-up opens at a time, here and in the children
 
 
@@ -37,6 +38,12 @@ def raise_descriptor_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def descriptor_limit() -> int:
+    """How many descriptors this process may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft >= 0 else _UNLIMITED
 
 
 @contextmanager

@@ -12,10 +12,11 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 
+from rootlessnet import limits
 from rootlessnet.host.reactor import LEVEL, Reactor
 from rootlessnet.stack.host import SocketAddress
 
-MAX_QUERIES = 512  # in flight; at this bound the oldest is given up
+MAX_QUERIES = 512  # in flight, and at most a sixteenth of the descriptors; then the oldest goes
 _PATIENCE = 2.0  # seconds; two tries fit into the five that a stub resolver waits
 _LARGEST = 65535
 _HEADER_SIZE = 12
@@ -30,6 +31,7 @@ class Resolver:
         self.reactor = reactor
         self._servers = list(servers)
         self._queries: dict[Query, None] = {}  # oldest first
+        self._share = max(limits.descriptor_limit() // 16, 1)
 
     def nameservers(self) -> Sequence[SocketAddress]:
         """The nameservers, the one that answered last first."""
@@ -39,7 +41,7 @@ class Resolver:
         """Forward a query; `answer` gets the message for the guest, once or never."""
         if len(query) < _HEADER_SIZE or query[2] & _IS_ANSWER:
             return
-        if len(self._queries) >= MAX_QUERIES:
+        if len(self._queries) >= min(MAX_QUERIES, self._share):
             next(iter(self._queries)).close()
         pending = Query(self, query, answer)
         self._queries[pending] = None

@@ -1,22 +1,14 @@
 """The stack's `Host`: opens host sockets on the reactor. Read: socket(7), icmp(7)."""
 
-import resource
 import socket
 from collections.abc import Callable, Sequence
 
+from rootlessnet import limits
 from rootlessnet.host.datagram import DatagramSocket
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.resolver import Resolver
 from rootlessnet.host.tcp import TcpSocket
 from rootlessnet.stack.host import Receiver, SocketAddress
-
-_UNLIMITED = 1 << 30
-
-
-def descriptor_limit() -> int:
-    """How many descriptors this process may have: getrlimit(2)."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return soft if soft >= 0 else _UNLIMITED
 
 
 class HostSockets:
@@ -29,7 +21,7 @@ class HostSockets:
         self._datagrams: set[DatagramSocket] = set()
 
     def capacity(self) -> int:
-        return descriptor_limit()
+        return limits.descriptor_limit()
 
     def open_tcp(self) -> TcpSocket:
         """A socket that is to connect, or to be that of a client of a published port."""

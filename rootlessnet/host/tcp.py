@@ -8,6 +8,7 @@ window is full, or others must have their turn. Read: tcp(7), epoll(7), socket(7
 
 import asyncio
 import errno
+import fcntl
 import socket
 from collections.abc import Sequence
 from struct import Struct
@@ -29,6 +30,8 @@ _READS = 4  # reads before others get their turn
 # half as often; four gain no more, and their buffers would be mapped anew each time (mallopt(3)).
 _BURSTS = 2
 _NEXT_TARGET = 3.0  # seconds to wait for a target while there is another
+_SIOCOUTQ = 0x5411  # tcp(7)
+_INT = Struct("i")
 _LINGER = Struct("ii")
 _RESET_ON_CLOSE, _SEND_ON_CLOSE = _LINGER.pack(1, 0), _LINGER.pack(0, 0)
 
@@ -233,8 +236,16 @@ class TcpSocket:
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Changes with every byte that comes from the guest or leaves for the far end."""
-        return self._connection.rcv_nxt, self._connection.held
+        """Changes with every byte that comes from the guest or arrives at the far end.
+
+        The kernel tells of room in its buffer only when there is much, which takes a slow far end
+        more than ten seconds: so its own progress counts.
+        """
+        unacknowledged = 0
+        if self._socket is not None:
+            answer = fcntl.ioctl(self._socket.fileno(), _SIOCOUTQ, bytes(_INT.size))
+            (unacknowledged,) = _INT.unpack(answer)
+        return self._connection.rcv_nxt, self._connection.held + unacknowledged
 
     def close(self) -> None:
         """The network ends. Where bytes of the guest are missing, the far end sees a reset."""

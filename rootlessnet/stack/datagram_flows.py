@@ -38,13 +38,16 @@ from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT, Packet
 
 ONE_WAY_TIMEOUT = 30.0  # seconds
 TWO_WAY_TIMEOUT = 120.0
+_CHANCES = 16  # flows that are looked at for one that is idle
 _SWEEP = 5.0  # seconds between two looks for flows that have ended
 
 
 class DatagramFlow(ABC):
     """A guest endpoint and one remote it talks to."""
 
-    __slots__ = ("_heard", "_size", "_spoken", "active", "endpoint", "frames", "key", "remote")
+    __slots__ = (
+        *("_heard", "_size", "_spoken", "active", "endpoint", "frames", "key", "placed", "remote"),
+    )
 
     protocol: int
 
@@ -55,7 +58,7 @@ class DatagramFlow(ABC):
         self.key = key
         self.endpoint = endpoint
         self.remote = remote
-        self.active = now
+        self.active = self.placed = now
         self._spoken = self._heard = False  # the guest has, of the remote
         self._size = 0  # of the latest datagram
 
@@ -161,10 +164,25 @@ class DatagramFlows(Timed):
         # Before another goes, lest that be the last flow of the same endpoint and end it.
         flow.endpoint.flows[flow.remote] = flow
         if len(self._flows) >= self._limit:
-            self.end(min(self._flows.values(), key=lambda standing: standing.active))
+            self._end_one()
         self._flows[flow.key] = flow
         if self.deadline == inf:
             self._timers.schedule(self, now + _SWEEP)
+
+    def _end_one(self) -> None:
+        """End the flow that has been idle for longest, or nearly so: to look at all of them for
+        each new one would let a scan of ports hold up everybody else.
+
+        The dictionary is in the order of placing. Whoever was active since then is placed anew.
+        """
+        flows = self._flows
+        for _ in range(_CHANCES):
+            flow = next(iter(flows.values()))
+            if flow.active <= flow.placed:
+                break
+            flow.placed = flow.active
+            flows[flow.key] = flows.pop(flow.key)
+        self.end(next(iter(flows.values())))
 
     def timer_expired(self, now: float) -> None:
         for flow in [flow for flow in self._flows.values() if flow.deadline() <= now]:

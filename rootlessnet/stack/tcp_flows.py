@@ -83,7 +83,7 @@ class TcpFlows:
         self._network = frames.network
         self._mss = frames.network.mtu - _HEADERS
         self._flows: dict[bytes, Connection] = {}
-        # Oldest first. Those that have connected meanwhile go when they are the oldest.
+        # Oldest first. Those that have connected meanwhile are sorted out when it is full.
         self._connecting: dict[bytes, Connection] = {}
         self._segment = Segment()
         self._capacity = host.capacity()
@@ -139,6 +139,16 @@ class TcpFlows:
         connection.active_open(now)
         return connection
 
+    def _limit_connecting(self) -> None:
+        """Have room for one more connect. Where all are under way a few of the oldest give way at
+        once, so that a flood has them looked through only now and then.
+        """
+        self._connecting = {key: one for key, one in self._connecting.items() if one.awaits_accept}
+        most = min(MAX_CONNECTING, self._capacity // 4)
+        if len(self._connecting) >= most:
+            for _ in range(max(most // 32, 1)):
+                self.make_room()
+
     def _is_full(self) -> bool:
         return len(self._flows) >= min(MAX_FLOWS, self._capacity // 2)
 
@@ -186,7 +196,7 @@ class TcpFlows:
             self._reset(packet, segment)
             return
         if len(self._connecting) >= min(MAX_CONNECTING, self._capacity // 4):
-            self.make_room()
+            self._limit_connecting()
         user = self._host.open_tcp()
         flow = self._new_flow(key, packet.addresses, segment.ports)
         connection = self._connect(flow, key, user, now)

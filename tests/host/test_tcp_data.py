@@ -141,6 +141,20 @@ def test_a_far_end_that_does_not_read(pair: Pair) -> None:
     assert received == TOO_MUCH
 
 
+def test_what_the_far_end_has_read_is_progress(world: HostWorld, pair: Pair) -> None:
+    """Long before the kernel tells of room: a far end may be slow."""
+    guest, far = pair
+    pour_until_it_is_full(pair)
+    before = world.host.unfinished()
+
+    def read_a_little() -> bool:
+        far.recv(1000)  # the loop does not run, so nothing comes from the guest either
+        return world.host.unfinished() != before
+
+    assert any(read_a_little() for _ in range(1000))
+    guest.reset()
+
+
 def test_a_guest_that_does_not_read(pair: Pair) -> None:
     """The host socket is not read, so the far end has to wait."""
     guest, far = pair

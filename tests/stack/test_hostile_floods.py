@@ -58,7 +58,8 @@ def flood_and_connect(ordeal: Ordeal) -> None:
 def test_syns_to_dead_hosts(ordeal: Ordeal) -> None:
     """The oldest gives way, without a word; what stands goes on."""
     flood(ordeal, syns())
-    assert len(ordeal.gateway.tcp) == tcp_flows.MAX_CONNECTING + 1
+    most = tcp_flows.MAX_CONNECTING
+    assert 0.95 * most < len(ordeal.gateway.tcp) - 1 <= most
     assert sum(socket.is_open for socket in ordeal.host.sockets) == len(ordeal.gateway.tcp)
     assert ordeal.heard() == []
 

@@ -134,6 +134,15 @@ def test_connects_to_dead_hosts_give_way_the_oldest_first(monkeypatch: pytest.Mo
     assert said(world.heard_one())[0] == "SA"
 
 
+def test_connections_that_stand_are_no_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_flows, "MAX_CONNECTING", 3)
+    world = World()
+    slow = opening(world, tcp("S", sport=1))
+    for sport in (2, 3, 4, 5):
+        established(world, sport=sport)
+    assert slow.calls == []
+
+
 def test_without_descriptors_the_oldest_connect_gives_way() -> None:
     world = World()
     waiting = opening(world, tcp("S", sport=1))
