@@ -42,6 +42,7 @@ _SPECIAL_NETWORKS = {
     IPv4Network("127.0.0.0/8"): "the loopback network",
     IPv4Network("224.0.0.0/3"): "multicast and reserved addresses",
 }
+_NAME_LENGTH = 64  # characters of an instance's name; the path of its socket holds few more
 _EMPTY_TARGET = "the target is empty: name a process id or the path of a network namespace"
 
 
@@ -98,13 +99,14 @@ class RunConfig:
     """A command and the namespaces made for it. Raises `UsageError` when `command` is empty.
 
     `map_user` keeps the caller's user and group id inside, which are 0 otherwise. `pid_namespace`
-    False shares the host's process ids.
+    False shares the host's process ids. `name` None: a random one.
     """
 
     command: tuple[str, ...]
     network: NetworkConfig = field(default_factory=NetworkConfig)
     map_user: bool = False
     pid_namespace: bool = True
+    name: str | None = None
 
     def __post_init__(self) -> None:
         require("command", self.command, tuple, "a tuple like ('sleep', '5')")
@@ -117,19 +119,22 @@ class RunConfig:
         require("network", self.network, NetworkConfig, "a NetworkConfig")
         require("map_user", self.map_user, bool, "True or False")
         require("pid_namespace", self.pid_namespace, bool, "True or False")
+        require("name", self.name, str | None, "a text")
+        _check_name(self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class AttachConfig:
     """A namespace that exists: by process id, or by the path of a network namespace.
 
-    `userns_path` None: the user namespace of the process, or for a path the caller's. Raises
-    `UsageError`.
+    `userns_path` None: the user namespace of the process, or for a path the caller's. `name` None:
+    a random one. Raises `UsageError`.
     """
 
     target: int | str
     userns_path: str | None = None
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    name: str | None = None
 
     def __post_init__(self) -> None:
         require("target", self.target, int | str, "a process id or a path")
@@ -142,6 +147,8 @@ class AttachConfig:
                 raise UsageError(f"{quoted(path)} has a null character: no path has one")
         require("userns_path", self.userns_path, str | None, "a path")
         require("network", self.network, NetworkConfig, "a NetworkConfig")
+        require("name", self.name, str | None, "a text")
+        _check_name(self.name)
 
 
 def parse_cidr(text: str) -> IPv4Network:
@@ -190,6 +197,12 @@ def parse_nameserver(text: str) -> HostAddress:
     return address
 
 
+def parse_name(text: str) -> str:
+    """The name of an instance."""
+    _check_name(text)
+    return text
+
+
 def parse_target(text: str) -> int | str:
     """What to attach to: digits alone are a process id, anything else the path of a namespace."""
     if not text:
@@ -229,6 +242,19 @@ def _check_tap_name(name: str) -> None:
         raise UsageError(
             f"interface name {quoted(name)} is not possible: take 1 to 15 ASCII characters "
             "without '/', ':', '%' and spaces, other than lo, all and default"
+        )
+
+
+def _check_name(name: str | None) -> None:
+    """It is a part of a file's name, a word of a shell, and no process id."""
+    if name is None:
+        return
+    plain = name.isascii() and name.replace("_", "").replace("-", "").replace(".", "").isalnum()
+    if not plain or not name[0].isalnum() or name.isdigit() or len(name) > _NAME_LENGTH:
+        raise UsageError(
+            f"name {quoted(name)} is not possible: take 1 to {_NAME_LENGTH} of the letters a to z "
+            "and A to Z, digits, '_', '-' and '.', with a letter or digit first, "
+            "and not digits alone"
         )
 
 

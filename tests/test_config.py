@@ -13,6 +13,7 @@ from rootlessnet.config import (
     RunConfig,
     parse_cidr,
     parse_mtu,
+    parse_name,
     parse_nameserver,
     parse_tap_name,
     parse_target,
@@ -23,6 +24,8 @@ from rootlessnet.forward import Forward
 PARSERS: list[Callable[[str], object]] = [
     parse_cidr,
     parse_mtu,
+    parse_name,
+    parse_name,
     parse_nameserver,
     parse_tap_name,
     parse_target,
@@ -180,6 +183,21 @@ class TestTarget:
         assert "empty" in complaint(parse_target, "")
 
 
+class TestName:
+    @pytest.mark.parametrize("text", ["w", "7zip", "web-1", "a.b_c", "x" * 64])
+    def test_what_can_be_one(self, text: str) -> None:
+        assert parse_name(text) == text
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "12", "-web", ".web", "_", "a/b", "..", "a b", "a\n", "é", "²a", "x" * 65, "a\0b"],
+    )
+    def test_what_cannot(self, text: str) -> None:
+        with pytest.raises(UsageError, match="is not possible: take 1 to 64") as caught:
+            parse_name(text)
+        assert str(caught.value).isprintable()
+
+
 class TestConfigs:
     def test_the_address_plan_is_that_of_slirp4netns(self) -> None:
         network = NetworkConfig()
@@ -207,6 +225,8 @@ class TestConfigs:
             lambda: AttachConfig(target=0),
             lambda: AttachConfig(target=""),
             lambda: AttachConfig(target="/proc/1\0"),
+            lambda: AttachConfig(target=1, name="a b"),
+            lambda: RunConfig(command=("true",), name=""),
         ],
     )
     def test_the_python_api_meets_the_rules_of_the_command_line(
@@ -237,6 +257,8 @@ class TestConfigs:
             (RunConfig, {"command": ("true",), "network": None}, "give a NetworkConfig"),
             (RunConfig, {"command": ("true",), "map_user": 1}, "give True or False"),
             (RunConfig, {"command": ("true",), "pid_namespace": None}, "give True or False"),
+            (RunConfig, {"command": ("true",), "name": b"web"}, "give a text"),
+            (AttachConfig, {"target": 1, "name": 1}, "name 1 is of type int: give a text"),
             (AttachConfig, {"target": None}, "give a process id or a path"),
             (AttachConfig, {"target": True}, "give a process id or a path"),
             (AttachConfig, {"target": 1, "userns_path": 1}, "give a path"),

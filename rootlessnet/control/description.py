@@ -1,0 +1,102 @@
+"""What an instance says of itself, as a value and as the JSON that carries it.
+
+Read: `rootlessnet.control.protocol`.
+"""
+
+from dataclasses import asdict, dataclass
+
+from rootlessnet.config import AttachConfig, RunConfig
+from rootlessnet.control.protocol import not_understood
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDescription:
+    """The addresses of a guest's network, as texts, and its MTU in bytes."""
+
+    cidr: str
+    gateway: str
+    dns: str
+    guest: str
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceDescription:
+    """A running instance. `pid` is its process's id, 0 when that is in a PID namespace out of
+    sight; `started` is in seconds since the epoch.
+
+    It has a `command`, or a `target` that it was attached to: a process id or a path. `ports` are
+    the published ones, as `-p` takes them. An instance that `answers` not, because its process is
+    stopped, has none of these.
+    """
+
+    name: str
+    pid: int
+    started: float
+    command: tuple[str, ...] | None = None
+    target: int | str | None = None
+    network: NetworkDescription | None = None
+    ports: tuple[str, ...] = ()
+    answers: bool = True
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def describe(
+    config: RunConfig | AttachConfig, name: str, pid: int, started: float, ports: tuple[str, ...]
+) -> InstanceDescription:
+    """The description of the instance that serves `config`."""
+    network = config.network
+    return InstanceDescription(
+        name=name,
+        pid=pid,
+        started=started,
+        command=config.command if isinstance(config, RunConfig) else None,
+        target=config.target if isinstance(config, AttachConfig) else None,
+        network=NetworkDescription(
+            cidr=str(network.cidr),
+            gateway=str(network.gateway),
+            dns=str(network.dns_address),
+            guest=str(network.guest),
+            mtu=network.mtu,
+        ),
+        ports=ports,
+    )
+
+
+def read(value: object, pid: int) -> InstanceDescription:
+    """The description that `as_json` made `value` from, of the process that is `pid` here.
+
+    Raises RootlessnetError when it is none.
+    """
+    match value:
+        case {
+            "name": str() as name,
+            "started": int() | float() as started,
+            "command": command,
+            "target": int() | str() | None as target,
+            "network": {
+                "cidr": str() as cidr,
+                "gateway": str() as gateway,
+                "dns": str() as dns,
+                "guest": str() as guest,
+                "mtu": int() as mtu,
+            },
+            "ports": ports,
+        }:
+            network = NetworkDescription(cidr, gateway, dns, guest, mtu)
+            words = None if command is None else texts(command)
+            return InstanceDescription(
+                name, pid, float(started), words, target, network, texts(ports)
+            )
+    raise not_understood()
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """The texts of a list. Raises RootlessnetError when it is none."""
+    if isinstance(value, list):
+        found = tuple(one for one in value if isinstance(one, str))
+        if len(found) == len(value):
+            return found
+    raise not_understood()

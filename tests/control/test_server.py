@@ -1,0 +1,317 @@
+"""The server against clients of every kind: whatever one of them does, the others are answered."""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from rootlessnet.config import RunConfig
+from rootlessnet.control import server as server_module
+from rootlessnet.control.description import InstanceDescription, describe
+from rootlessnet.control.protocol import Info, Publish, Stop, Withdraw, encode_request
+from rootlessnet.control.server import CLIENTS, REQUEST_SIZE, Server, is_allowed
+from rootlessnet.control.state import claim, peer_of
+from rootlessnet.errors import RootlessnetError
+from rootlessnet.forward import Forward, parse_forwards
+from tests.host.world import no_descriptor_left
+
+INFO = encode_request(Info())
+TAKEN = 666  # a port that cannot be had
+PATIENCE = 10.0  # seconds for what takes milliseconds
+
+
+class FakeInstance:
+    """Stands for app.Instance."""
+
+    def __init__(self) -> None:
+        self.published: tuple[Forward, ...] = (Forward(80, 80),)
+        self.words: tuple[str, ...] = ("sleep", "5")
+        self.terminated: list[float] = []
+        self.at_the_end: Callable[[], None] = lambda: None
+
+    def describe(self) -> InstanceDescription:
+        ports = tuple(map(str, self.published))
+        return describe(RunConfig(self.words), "web", os.getpid(), 1.5, ports)
+
+    def publish(self, *forwards: str) -> tuple[Forward, ...]:
+        wanted = tuple(one for text in forwards for one in parse_forwards(text))
+        if any(one.host_port == TAKEN for one in wanted):
+            raise RootlessnetError("the port is taken: take another")
+        self.published += wanted
+        return wanted
+
+    def withdraw(self, forward: Forward) -> None:
+        self.published = tuple(one for one in self.published if one != forward)
+
+    def terminate(self, seconds: float) -> None:
+        self.terminated.append(seconds)
+        self.at_the_end()
+
+
+class World:
+    """A server, and the clients that the test makes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, folder: Path, ending: ExitStack) -> None:
+        claimed = claim("web")
+        assert claimed is not None
+        self.loop = loop
+        self.instance = FakeInstance()
+        self.server = Server(loop, claimed, self.instance)
+        self._path = str(folder / "web.sock")
+        self._ending = ending
+
+    def client(self, sends: bytes = b"") -> socket.socket:
+        made = self._ending.enter_context(closing(socket.socket(socket.AF_UNIX)))
+        made.connect(self._path)
+        made.setblocking(False)
+        made.sendall(sends)
+        return made
+
+    def run_until(self, condition: Callable[[], object]) -> None:
+        async def watch() -> None:
+            deadline = monotonic() + PATIENCE
+            while not condition():
+                assert monotonic() < deadline, f"waited {PATIENCE} seconds"
+                await asyncio.sleep(0.001)
+
+        self.loop.run_until_complete(watch())
+
+    def let_run(self) -> None:
+        """Let happen what is about to."""
+        self.loop.run_until_complete(_take_turns())
+
+    def starve(self) -> None:
+        """The same while this process gets no new descriptor."""
+
+        async def take_turns() -> None:
+            with no_descriptor_left():
+                await _take_turns()
+
+        self.loop.run_until_complete(take_turns())
+
+    def hear(self, client: socket.socket) -> object:
+        """The answer, and the end."""
+        received = bytearray()
+        ended: list[bool] = []
+
+        def read() -> bool:
+            try:
+                piece = client.recv(1 << 20)
+            except BlockingIOError:
+                return False
+            except ConnectionResetError:
+                piece = b""
+            received.extend(piece)
+            if not piece:
+                ended.append(True)
+            return bool(ended)
+
+        self.run_until(read)
+        value: object = json.loads(received) if received else None
+        return value
+
+    def ask(self, request: bytes) -> object:
+        return self.hear(self.client(request))
+
+
+async def _take_turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def world(loop: asyncio.AbstractEventLoop, folder: Path) -> Iterator[World]:
+    with ExitStack() as ending:
+        made = World(loop, folder, ending)
+        yield made
+        made.server.close()
+        assert list(folder.iterdir()) == []
+        made.let_run()
+
+
+def name_of(answer: object) -> object:
+    match answer:
+        case {"result": {"name": name}}:
+            return name
+    return answer
+
+
+# What is asked for
+
+
+def test_a_description(world: World) -> None:
+    expected = json.loads(json.dumps(world.instance.describe().as_json()))
+    assert world.ask(INFO) == {"result": expected}
+
+
+def test_ports_come_and_go(world: World) -> None:
+    answer = world.ask(encode_request(Publish(("81:81", "[::1]:82:82/udp"))))
+    assert answer == {"result": ["81:81/tcp", "[::1]:82:82/udp"]}
+    answer = world.ask(encode_request(Withdraw(("80:80", "81:81/tcp", "81:81"))))
+    assert answer == {"result": ["80:80/tcp", "81:81/tcp"]}
+    assert [str(forward) for forward in world.instance.published] == ["[::1]:82:82/udp"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (Publish(("81:81", f"{TAKEN}:1")), "the port is taken"),
+        (Publish(("81:81", "http")), "http"),
+        (Withdraw(("80:80", "81:81")), "cannot withdraw 81:81/tcp: it is not published"),
+        (Withdraw(("80:80", "0")), "0"),
+    ],
+)
+def test_all_or_none(world: World, request_: Publish | Withdraw, said: str) -> None:
+    answer = world.ask(encode_request(request_))
+    assert isinstance(answer, dict)
+    assert said in answer["error"]
+    assert world.instance.published == (Forward(80, 80),)
+
+
+def test_the_answer_to_a_stop_comes_at_the_end(world: World) -> None:
+    client = world.client(encode_request(Stop(3)))
+    world.run_until(lambda: world.instance.terminated)
+    assert world.instance.terminated == [3]
+    assert name_of(world.ask(INFO)) == "web"
+    with pytest.raises(BlockingIOError):
+        client.recv(1)
+    world.server.close()
+    assert world.hear(client) == {"result": None}
+
+
+def test_an_end_within_the_request_to_stop(world: World) -> None:
+    """As without a command."""
+    world.instance.at_the_end = world.server.close
+    assert world.ask(encode_request(Stop(0))) == {"result": None}
+
+
+def test_the_name_is_free_when_the_end_is_told(world: World, folder: Path) -> None:
+    client = world.client(encode_request(Stop(0)))
+    world.run_until(lambda: world.instance.terminated)
+    world.server.close()
+    assert client.recv(100)
+    again = claim("web")
+    assert again is not None
+    again.release()
+
+
+# Clients without manners
+
+
+@pytest.mark.parametrize("request_", [b"\n", b"hello\n", b"\xff\xfe\n", b"GET / HTTP/1.1\r\n\r\n"])
+def test_a_malformed_request(world: World, request_: bytes) -> None:
+    answer = world.ask(request_)
+    assert isinstance(answer, dict)
+    assert "is not known" in answer["error"]
+
+
+def test_a_request_without_end(world: World) -> None:
+    client = world.client()
+    sent = 0
+    while sent <= REQUEST_SIZE:
+        sent += client.send(b"x" * (REQUEST_SIZE // 2))
+        world.let_run()
+    answer = world.hear(client)
+    assert isinstance(answer, dict)
+    assert "too long" in answer["error"]
+
+
+def test_a_request_in_pieces(world: World) -> None:
+    client = world.client()
+    for byte in INFO:
+        world.loop.run_until_complete(asyncio.sleep(0))
+        client.sendall(bytes([byte]))
+    assert name_of(world.hear(client)) == "web"
+
+
+def test_who_goes_away(world: World) -> None:
+    for sends in (b"", INFO[:5], INFO, encode_request(Stop(1))):
+        world.client(sends).close()
+        world.let_run()
+    assert name_of(world.ask(INFO)) == "web"
+
+
+def test_who_closes_for_writing_after_its_request(world: World) -> None:
+    client = world.client(INFO)
+    client.shutdown(socket.SHUT_WR)
+    assert name_of(world.hear(client)) == "web"
+
+
+def test_the_silent_hurt_nobody(world: World) -> None:
+    """More than there is room for: the first of them go."""
+    silent = [world.client() for _ in range(CLIENTS + 5)]
+    assert name_of(world.ask(INFO)) == "web"
+    assert world.hear(silent[0]) is None
+    with pytest.raises(BlockingIOError):
+        silent[-1].recv(1)
+
+
+def test_who_waits_for_the_end_goes_last(world: World) -> None:
+    waiting = world.client(encode_request(Stop(1)))
+    for _ in range(CLIENTS + 5):
+        world.client()
+    assert name_of(world.ask(INFO)) == "web"
+    world.server.close()
+    assert world.hear(waiting) == {"result": None}
+
+
+def test_many_at_once_are_all_answered(world: World) -> None:
+    clients = [world.client(INFO) for _ in range(100)]
+    assert {name_of(world.hear(client)) for client in clients} == {"web"}
+
+
+def test_the_silent_and_the_slow_are_sent_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "PATIENCE", 0.05)
+    world.instance.words = ("x" * 4_000_000,)
+    slow = world.client(INFO)
+    silent = world.client()
+    assert world.hear(silent) is None
+    received = 0
+    while piece := slow.recv(1 << 20):  # what the buffers held, and the end
+        received += len(piece)
+    assert received < 4_000_000
+
+
+def test_a_long_answer_goes_on_while_it_is_read(world: World) -> None:
+    world.instance.words = ("x" * 4_000_000,)
+    answer = world.ask(INFO)
+    assert name_of(answer) == "web"
+
+
+def test_who_asks_for_more_while_it_waits_is_sent_away(world: World) -> None:
+    client = world.client(encode_request(Stop(1)))
+    world.run_until(lambda: world.instance.terminated)
+    client.sendall(INFO)
+    assert world.hear(client) is None
+
+
+def test_another_user_is_sent_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "is_allowed", lambda user: user != os.geteuid())
+    assert world.ask(INFO) is None
+
+
+def test_who_is_allowed() -> None:
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        process, user = peer_of(mine)
+    assert process == os.getpid()
+    assert is_allowed(user)
+    assert not is_allowed(user + 1)
+
+
+def test_descriptors_used_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client waits until there is one again."""
+    monkeypatch.setattr(server_module, "_RETRY", 0.01)
+    client = world.client(INFO)
+    world.starve()
+    with pytest.raises(BlockingIOError):
+        client.recv(1)
+    assert name_of(world.hear(client)) == "web"
