@@ -13,7 +13,7 @@ The public API, for programs with an asyncio loop of their own:
 a config, whose `NetworkConfig` says what its network is like, and return an `Instance`. `run` and
 `serve` do the same from beginning to end, for programs without a loop: they are what the command
 line calls. Every error that a user can mend is a `RootlessnetError`, whose text is one line that
-names the thing and the remedy.
+names the thing and the remedy. `instances` describes what runs, whoever started it.
 
 Everything is imported when it is first used: an import of this package costs next to nothing.
 """
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from rootlessnet.app import Instance, attach, start
     from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
+    from rootlessnet.control.client import instances
+    from rootlessnet.control.description import InstanceDescription, NetworkDescription
     from rootlessnet.errors import CommandError, RootlessnetError, UsageError
     from rootlessnet.exit_status import ExitStatus
     from rootlessnet.forward import Forward
@@ -37,11 +39,14 @@ __all__ = [
     "ExitStatus",
     "Forward",
     "Instance",
+    "InstanceDescription",
     "NetworkConfig",
+    "NetworkDescription",
     "RootlessnetError",
     "RunConfig",
     "UsageError",
     "attach",
+    "instances",
     "run",
     "serve",
     "start",
@@ -50,6 +55,8 @@ __all__ = [
 _MODULES = {
     "app": ("Instance", "attach", "start"),
     "config": ("AttachConfig", "NetworkConfig", "RunConfig"),
+    "control.client": ("instances",),
+    "control.description": ("InstanceDescription", "NetworkDescription"),
     "errors": ("CommandError", "RootlessnetError", "UsageError"),
     "exit_status": ("ExitStatus",),
     "forward": ("Forward",),

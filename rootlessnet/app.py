@@ -11,13 +11,17 @@ import gc
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from rootlessnet import limits, resolv_conf
 from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
+from rootlessnet.control.server import Server
+from rootlessnet.control.state import Claim, claim
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.exit_status import ExitStatus
 from rootlessnet.forward import Forward, parse_forwards
@@ -34,6 +38,9 @@ from rootlessnet.netns.tap import Tap
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
 from rootlessnet.stack.network import Network
+
+if TYPE_CHECKING:
+    from rootlessnet.control.description import InstanceDescription
 
 _SECRET_SIZE = 16
 _M_TRIM_THRESHOLD = -1
@@ -63,11 +70,20 @@ class Instance:
         self,
         loop: asyncio.AbstractEventLoop,
         tap: Tap,
-        config: NetworkConfig,
+        config: RunConfig | AttachConfig,
         servers: list[SocketAddress],
+        claimed: Claim | None,
     ) -> None:
-        """Take the `tap`, which is given back when this fails. Raises RootlessnetError, OSError."""
+        """Take the `tap`, which is given back when this fails, and the name. Raises
+        RootlessnetError, OSError.
+        """
         self._loop = loop
+        self._config = config
+        self._claim = claimed
+        self._control: Server | None = None
+        self._started = time.time()
+        self._deadline: asyncio.TimerHandle | None = None
+        self._hurried = False
         self._status: asyncio.Future[ExitStatus] = loop.create_future()
         self._served: Guest | Attachment | None = None
         self._watched = -1  # the descriptor that tells of its end
@@ -76,15 +92,16 @@ class Instance:
         except BaseException:
             os.close(tap.fd)
             raise
-        self._tap = TapDevice(self._reactor, tap.fd, tap.vnet, config.offload)
+        wanted = config.network
+        self._tap = TapDevice(self._reactor, tap.fd, tap.vnet, wanted.offload)
         network = Network(
-            config.cidr,
-            config.gateway,
-            config.dns_address,
-            config.guest,
-            config.mtu,
+            wanted.cidr,
+            wanted.gateway,
+            wanted.dns_address,
+            wanted.guest,
+            wanted.mtu,
             tap.mac,
-            config.host_loopback,
+            wanted.host_loopback,
         )
         self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers))
         gateway = Gateway(network, self._tap, self._sockets, secrets.token_bytes(_SECRET_SIZE))
@@ -92,10 +109,17 @@ class Instance:
         self._forwards = Forwards(self._reactor, gateway, self._sockets)
         try:
             self._tap.start(gateway.receive)
-            self._forwards.open(*config.forwards)
+            self._forwards.open(*wanted.forwards)
         except BaseException:
             self.stop()
             raise
+
+    @property
+    def name(self) -> str | None:
+        """The name by which `rootlessnet ps`, `port` and `stop` know it; None when there was no
+        state folder to be had, so that they do not.
+        """
+        return None if self._claim is None else self._claim.name
 
     @property
     def published(self) -> tuple[Forward, ...]:
@@ -126,7 +150,7 @@ class Instance:
         unless that takes nothing for ten seconds.
         """
         status = await asyncio.shield(self._status)
-        if isinstance(self._served, Guest):
+        if isinstance(self._served, Guest) and not self._hurried:
             await self._linger(self._served)
         return status
 
@@ -140,6 +164,20 @@ class Instance:
         elif number in _ENDING:
             self.stop()
 
+    def terminate(self, seconds: float) -> None:
+        """Send SIGTERM, and end what still runs after so many seconds by force."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self._loop.call_later(seconds, self._kill)
+        self.send_signal(signal.SIGTERM)
+
+    def describe(self) -> "InstanceDescription":
+        """What `rootlessnet.instances` shows of it."""
+        from rootlessnet.control.description import describe  # with json, which few ever need
+
+        ports = tuple(str(forward) for forward in self.published)
+        return describe(self._config, self.name or "", os.getpid(), self._started, ports)
+
     def stop(self) -> None:
         """End the network, the command and everything it has started. Idempotent."""
         self._end(ExitStatus(0))
@@ -152,12 +190,27 @@ class Instance:
             self._sockets.close()
             self._tap.close()
             self._reactor.close()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._control is not None:  # last: it says that the end has come
+            self._control.close()
+        elif self._claim is not None:
+            self._claim.release()
+
+    def _kill(self) -> None:
+        """The command had its time: nor does what it has sent get more."""
+        self._hurried = True
+        if isinstance(self._served, Guest) and not self._status.done():
+            self._served.send_signal(signal.SIGKILL)
+        else:
+            self.stop()
 
     def serve(self, guest: Guest) -> None:
         """Start the guest's command, and end with it. Raises CommandError, RootlessnetError."""
         self._served = guest
         guest.start_command()
         self._watch(guest.fileno(), guest.poll)
+        self._listen()
 
     def follow(self, attachment: Attachment) -> None:
         """End with the namespace, or with its process if it was named by one."""
@@ -165,6 +218,12 @@ class Instance:
         self._tap.vanished = lambda: self._end(ExitStatus(0))
         if attachment.fileno() >= 0:
             self._watch(attachment.fileno(), lambda: ExitStatus(0) if attachment.gone() else None)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Begin to answer those who ask for this instance by its name."""
+        if self._claim is not None:
+            self._control = Server(self._loop, self._claim, self)
 
     async def _linger(self, guest: Guest) -> None:
         """Let the guest's kernel send what the command has left to it.
@@ -217,7 +276,7 @@ async def start(config: RunConfig) -> Instance:
     with limits.explained():
         limits.require_descriptors()
         guest = launch(config)
-        return await _start(guest, config.network, lambda instance: instance.serve(guest))
+        return await _start(guest, config, lambda instance: instance.serve(guest))
 
 
 async def attach(config: AttachConfig) -> Instance:
@@ -225,20 +284,24 @@ async def attach(config: AttachConfig) -> Instance:
     with limits.explained():
         limits.require_descriptors()
         attachment = enter(config)
-        return await _start(
-            attachment, config.network, lambda instance: instance.follow(attachment)
-        )
+        return await _start(attachment, config, lambda instance: instance.follow(attachment))
 
 
 async def _start(
-    served: Guest | Attachment, config: NetworkConfig, begin: Callable[[Instance], None]
+    served: Guest | Attachment,
+    config: RunConfig | AttachConfig,
+    begin: Callable[[Instance], None],
 ) -> Instance:
+    claimed: Claim | None = None
     try:
-        servers = nameservers(config)
+        servers = nameservers(config.network)
+        claimed = claim(config.name)
         tap = await _receive_tap(served)
-        instance = Instance(asyncio.get_running_loop(), tap, config, servers)
+        instance = Instance(asyncio.get_running_loop(), tap, config, servers, claimed)
     except BaseException:
         served.close()
+        if claimed is not None:
+            claimed.release()
         raise
     try:
         begin(instance)
@@ -268,29 +331,32 @@ def run_guest(
         guest.stop_with_command()
         instance.serve(guest)
 
-    return _run(guest, config.network, begin, published)
+    return _run(guest, config, begin, published)
 
 
 def run_attachment(
     attachment: Attachment, config: AttachConfig, published: Callable[[Forward], None] | None
 ) -> ExitStatus:
     """Serve a namespace until it, its process or this program is to end; 0."""
-    return _run(attachment, config.network, lambda instance: instance.follow(attachment), published)
+    return _run(attachment, config, lambda instance: instance.follow(attachment), published)
 
 
 def _run(
     served: Guest | Attachment,
-    config: NetworkConfig,
+    config: RunConfig | AttachConfig,
     begin: Callable[[Instance], None],
     published: Callable[[Forward], None] | None,
 ) -> ExitStatus:
     """Run an instance on a loop of its own. The loop is made while the child is still at work."""
-    servers = nameservers(config)
+    servers = nameservers(config.network)
     limits.raise_descriptor_limit()
     _keep_memory()
     with ExitStack() as ending:
         loop = ending.enter_context(closing(uvloop.new_event_loop()))
-        instance = Instance(loop, served.receive_tap(), config, servers)
+        claimed = claim(config.name)
+        if claimed is not None:
+            ending.callback(claimed.release)
+        instance = Instance(loop, served.receive_tap(), config, servers, claimed)
         # `stop` twice: where nothing else can end what runs, and before signals have their own
         # effects again, which would leave it half done.
         ending.callback(instance.stop)
@@ -299,7 +365,7 @@ def _run(
         ending.callback(signals.close)
         ending.callback(instance.stop)
         if published is not None:
-            for wanted, found in zip(config.forwards, instance.published, strict=True):
+            for wanted, found in zip(config.network.forwards, instance.published, strict=True):
                 if wanted != found:
                     published(found)
         begin(instance)

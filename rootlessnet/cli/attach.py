@@ -61,4 +61,5 @@ def parse(words: list[str]) -> AttachConfig:
         target=arguments.target,
         userns_path=arguments.userns_path,
         network=arguments.network_config(),
+        name=arguments.name,
     )

@@ -1,4 +1,6 @@
-"""The options that describe the guest's network, the same for every subcommand that makes one."""
+"""The options that name an instance and describe its guest's network, the same for every subcommand
+that makes one.
+"""
 
 import argparse
 from ipaddress import IPv4Network
@@ -14,6 +16,7 @@ from rootlessnet.config import (
     NetworkConfig,
     parse_cidr,
     parse_mtu,
+    parse_name,
     parse_nameserver,
     parse_tap_name,
 )
@@ -34,8 +37,9 @@ _DEFAULTS = NetworkConfig()
 
 
 class NetworkArguments(argparse.Namespace):
-    """The parsed network options."""
+    """The parsed options."""
 
+    name: str | None
     publish: list[Forward]
     dns: list[HostAddress]
     cidr: IPv4Network
@@ -45,7 +49,7 @@ class NetworkArguments(argparse.Namespace):
     offload: bool
 
     def network_config(self) -> NetworkConfig:
-        """The options as a config. Raises `UsageError` when two of them contradict each other."""
+        """All but the name as a config. Raises `UsageError` when two contradict each other."""
         return NetworkConfig(
             cidr=self.cidr,
             mtu=self.mtu,
@@ -59,6 +63,12 @@ class NetworkArguments(argparse.Namespace):
 
 def add_network_options(parser: Parser) -> None:
     """Add the options of `NetworkArguments` to `parser`."""
+    parser.add_argument(
+        "--name",
+        type=parse_name,
+        metavar="NAME",
+        help="the name for `rootlessnet ps`, `port` and `stop` (default: a random one)",
+    )
     group = parser.add_argument_group("network")
     group.add_argument(
         "-p",

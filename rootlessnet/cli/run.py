@@ -26,6 +26,8 @@ examples:
     rootlessnet run
   a web server, seen at http://localhost:8080
     rootlessnet run -p 8080:5000 -- python3 -m http.server 5000
+  the same, with a name by which it can be changed and stopped
+    rootlessnet run --name web -p 8080:5000 -- python3 -m http.server 5000
   a DNS server, for programs on this machine only
     rootlessnet run -p 127.0.0.1:5353:53/udp -- dnsmasq --no-daemon
   a database of the host, at the gateway's address
@@ -81,6 +83,7 @@ def parse(words: list[str]) -> RunConfig:
         network=arguments.network_config(),
         map_user=arguments.map_user,
         pid_namespace=arguments.pid_namespace,
+        name=arguments.name,
     )
 
 

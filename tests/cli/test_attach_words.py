@@ -18,6 +18,7 @@ from tests.cli.conftest import Rooms
         (["--", "-x"], AttachConfig("-x")),
         (["n", "--userns-path", "u"], AttachConfig("n", "u")),
         (["--userns-path=u", "n"], AttachConfig("n", "u")),
+        (["--name", "web", "7"], AttachConfig(7, name="web")),
         (["--no-offload", "7"], AttachConfig(7, network=NetworkConfig(offload=False))),
         (
             ["-p", "1:2", "7", "--mtu", "1500"],

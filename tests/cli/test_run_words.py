@@ -58,7 +58,7 @@ def test_what_stands_after_command_belongs_to_command(
 def test_every_option_reaches_the_config(rooms: Rooms) -> None:
     words = ["-p", "8080-8081:80-81", "--publish", "[::1]::5353/udp", "--cidr", "192.0.2.0/24"]
     words += ["--mtu=1500", "--tap-name", "eth0", "--host-loopback", "--map-user", "--no-pid"]
-    words += ["--no-offload", "--dns", "192.0.2.53", "--dns", "2001:db8::53"]
+    words += ["--name", "web", "--no-offload", "--dns", "192.0.2.53", "--dns", "2001:db8::53"]
     assert main(["run", *words, "--", "true"]) == 0
     assert rooms.configs == [
         RunConfig(
@@ -78,6 +78,7 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
             ),
             map_user=True,
             pid_namespace=False,
+            name="web",
         )
     ]
 
@@ -124,6 +125,9 @@ def test_the_exit_status_is_the_commands(status: int, rooms: Rooms) -> None:
         (["--mtu", "1", "ls"], "MTU 1 is out of range: take 576 to 65521 (bytes)"),
         (["--tap-name", "lo", "ls"], None),
         (["--dns", "dns.example", "ls"], None),
+        (["--name", "", "ls"], None),
+        (["--name", "123", "ls"], None),
+        (["--name", "a/b", "ls"], None),
         (
             ["-p", "80:1", "-p", "80:1", "ls"],
             "port 80/tcp of the host is published twice, by 80:1/tcp: keep one of them",

@@ -1,7 +1,8 @@
 """What end-to-end tests share: the program as users start it, waiting, and no survivors.
 
 Whatever a test starts inherits a mark in its environment. When the test has ended, with all its
-fixtures, no process may carry it any more: what is left is killed, and the test fails.
+fixtures, no process may carry it any more: what is left is killed, and the test fails. It inherits
+a runtime directory of the test's own too, so that a test sees no instances but its own.
 
 Read: proc(5), /proc/pid/environ.
 """
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -164,7 +166,10 @@ def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv(MARK, mark)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
-    yield
+    # pytest's own folders have paths too long for a socket.
+    with tempfile.TemporaryDirectory(prefix="rn-") as runtime:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        yield
     wanted = f"{MARK}={mark}".encode()
     deadline = time.monotonic() + PATIENCE
     while (left := _carriers(wanted)) and time.monotonic() < deadline:

@@ -164,7 +164,8 @@ def test_closed_standard_streams(closed: tuple[int, ...], options: tuple[str, ..
 def test_the_environment_is_the_callers() -> None:
     """Without what Python adds in the C locale."""
     python_path = f"PYTHONPATH={ROOT}"
-    bare = ("env", "-i", f"PATH={os.environ['PATH']}", python_path, "MINE=1")
+    kept = [f"{name}={os.environ[name]}" for name in ("PATH", "XDG_RUNTIME_DIR")]
+    bare = ("env", "-i", *kept, python_path, "MINE=1")
     assert Program(*bare, *ROOTLESSNET).run("run", "env").stdout == Program(*bare).run("env").stdout
     chosen = Program(*bare, "LC_CTYPE=C.UTF-8", *ROOTLESSNET).run("run", "env").stdout
     assert "LC_CTYPE=C.UTF-8\n" in chosen
