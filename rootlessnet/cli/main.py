@@ -18,6 +18,9 @@ a command, or a namespace that exists, the network of this machine.
 subcommands:
   run      run a command in a network of its own
   attach   give a namespace that exists a network
+  ps       list what runs
+  port     show and change the published ports of what runs
+  stop     end what runs
   doctor   check what this machine has to allow, and say how to mend it
 
 options:
@@ -53,6 +56,18 @@ def _dispatch(words: list[str]) -> int:
             from rootlessnet.cli.attach import attach
 
             return attach(rest)
+        case ["ps", *rest]:
+            from rootlessnet.cli.ps import ps
+
+            return ps(rest)
+        case ["port", *rest]:
+            from rootlessnet.cli.port import port
+
+            return port(rest)
+        case ["stop", *rest]:
+            from rootlessnet.cli.stop import stop
+
+            return stop(rest)
         case ["doctor", *rest]:
             from rootlessnet.cli.doctor import doctor
 

@@ -19,7 +19,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == (f"rootlessnet {rootlessnet.__version__}\n", "")
 
 
-@pytest.mark.parametrize("subcommand", [[], ["run"], ["attach"], ["doctor"]])
+@pytest.mark.parametrize(
+    "subcommand",
+    [[], ["run"], ["attach"], ["ps"], ["port"], ["stop"], ["doctor"]],
+)
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_goes_to_standard_output_in_80_columns(
     subcommand: list[str], option: str, capsys: pytest.CaptureFixture[str]
@@ -31,7 +34,7 @@ def test_help_goes_to_standard_output_in_80_columns(
     assert err == ""
 
 
-@pytest.mark.parametrize("subcommand", ["run", "attach", "doctor"])
+@pytest.mark.parametrize("subcommand", ["run", "attach", "ps", "port", "stop", "doctor"])
 def test_the_help_names_every_subcommand(
     subcommand: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,6 +125,6 @@ def test_nothing_heavy_is_imported_before_the_fork() -> None:
         text=True,
         timeout=60,
     ).stdout.split()
-    rooms = {"app", "host", "netns", "stack", "tcp", "wire", "cli.doctor", "cli.attach"}
+    rooms = {"app", "host", "netns", "stack", "tcp", "wire", "control", "cli.doctor"}
     assert "rootlessnet.cli.run" in imported
     assert not (HEAVY | {f"rootlessnet.{room}" for room in rooms}) & set(imported)

@@ -4,7 +4,10 @@ On a bare host the kernel goes on sending for a program that has ended. Here the
 does, so the network outlives the command for as long as that takes.
 """
 
+import shlex
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +19,17 @@ from tests.e2e.test_tcp import line_of
 # The kernel of this host holds little, so most of what is sent waits in the guest.
 SMALL_BUFFERS = """
 for name in tcp_rmem tcp_wmem; do echo 4096 65536 65536 > /proc/sys/net/ipv4/$name; done
+"""
+
+# An instance whose network outlives its command for long.
+PATIENT = """
+import sys
+
+from rootlessnet import app
+from rootlessnet.cli.main import main
+
+app._LINGER = 1000
+sys.exit(main(["run", "--name", "web", "--", *sys.argv[1:]]))
 """
 
 
@@ -81,5 +95,21 @@ def test_an_upload_that_is_cut_short_is_no_complete_one(outside: Outside, how: s
         else:
             guest.kill()
             assert guest.wait(PATIENCE) == -9
+        tell(server)
+        assert line_of(server) == "ECONNRESET"
+
+
+@pytest.mark.parametrize("then", ["exit", "exec sleep 1000", "trap '' TERM; while :; do :; done"])
+def test_who_is_stopped_has_no_last_words_after_its_time(outside: Outside, then: str) -> None:
+    """The far end never reads, and the network would wait for it."""
+    sink = outside.program(*peer("tcp", "read_when_told", ADDRESS, 5000))
+    upload = shlex.join(peer("tcp", "send_and_leave", ADDRESS, 5000))
+    patient = outside.program(sys.executable, "-c", PATIENT)
+    with sink.serving() as server, patient.started("sh", "-c", f"{upload}; {then}") as guest:
+        assert line_of(guest) == "sent"
+        assert line_of(server).startswith("connection")
+        stopped = outside.rootlessnet.run("stop", "--time", "0.1", "web")
+        assert (stopped.returncode, stopped.stderr) == (0, "")
+        assert guest.wait(PATIENCE) in (0, 128 + signal.SIGTERM, 128 + signal.SIGKILL)
         tell(server)
         assert line_of(server) == "ECONNRESET"
