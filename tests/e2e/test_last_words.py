@@ -16,7 +16,7 @@ from tests.e2e.conftest import PATIENCE, wait_for
 from tests.e2e.outside import ADDRESS, Outside, make_outside, peer
 from tests.e2e.test_tcp import line_of
 
-# The kernel of this host holds little, so most of what is sent waits in the guest.
+# The kernel of this host holds little, so most of what is sent waits in the network.
 SMALL_BUFFERS = """
 for name in tcp_rmem tcp_wmem; do echo 4096 65536 65536 > /proc/sys/net/ipv4/$name; done
 """

@@ -22,6 +22,9 @@ from struct import pack
 SIZE = 3_000_000  # bytes, more than all buffers on the way hold in some directions
 PATIENCE = float(os.environ.get("PEER_PATIENCE", "20"))  # seconds without progress
 DATA = random.Random(1).randbytes(SIZE)
+# More than a host with small buffers holds, and less than the network itself does: it is sent
+# without anybody reading, however little the guest's kernel keeps.
+LAST_WORDS = DATA[:900_000]
 PIECE = 1 << 18  # bytes read at once
 STREAM = DATA + DATA[:PIECE]  # any PIECE of a stream
 PAUSE = 0.2  # seconds after which a sender that makes no progress says so
@@ -140,8 +143,8 @@ def read_when_told(connection: socket.socket) -> None:
 
 
 def send_and_die(connection: socket.socket) -> None:
-    """The whole program ends, with the data on its way."""
-    connection.sendall(DATA)
+    """The whole program ends, with its last words on their way."""
+    connection.sendall(LAST_WORDS)
     connection.close()
     say("sent")
     os._exit(0)
@@ -153,7 +156,7 @@ def read_later(connection: socket.socket) -> str:
         heard = read_to_end(connection)
     except OSError as error:
         return errno.errorcode[error.errno or errno.EIO]
-    return "same" if heard == DATA else f"{len(heard)} bytes"
+    return "same" if heard == LAST_WORDS else f"{len(heard)} bytes"
 
 
 def mirror(connection: socket.socket) -> None:
@@ -311,9 +314,9 @@ def hear(address: tuple[str, int], count: int) -> str:
 
 
 def send_and_leave(address: tuple[str, int], count: int) -> str:
-    """Send the data and end, without waiting for anything."""
+    """Send the last words and end, without waiting for anything."""
     with socket.create_connection(address, PATIENCE) as connection:
-        connection.sendall(DATA)
+        connection.sendall(LAST_WORDS)
     return "sent"
 
 
