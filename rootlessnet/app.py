@@ -209,6 +209,10 @@ class Instance:
         """Start the guest's command, and end with it. Raises CommandError, RootlessnetError."""
         self._served = guest
         guest.start_command()
+        network = self._config.network
+        if network.splice:
+            splices = self._sockets.splice(guest.make_sockets, str(network.guest))
+            guest.sockets_made = splices.arrived
         self._watch(guest.fileno(), guest.poll)
         self._listen()
 
@@ -234,6 +238,8 @@ class Instance:
         guest.close()
         if self._reactor.closed:
             return
+        if self._sockets.splices is not None:
+            self._sockets.splices.end_supply()
         self._tap.read_all()
         before = self._sockets.unfinished()
         patience = self._loop.time() + _LINGER

@@ -52,7 +52,8 @@ class NetworkConfig:
 
     `dns` are the nameservers the guest's questions go to; empty means those of the host.
     `host_loopback` lets the guest reach the host's loopback at the gateway's address. `offload` has
-    the kernel cut and sum segments where it can. Raises `UsageError`.
+    the kernel cut and sum segments where it can. `splice` leads clients on the host's loopback to
+    a published TCP port past the TAP, in a guest that has a command. Raises `UsageError`.
     """
 
     cidr: IPv4Network = DEFAULT_CIDR
@@ -60,6 +61,7 @@ class NetworkConfig:
     tap_name: str = DEFAULT_TAP_NAME
     host_loopback: bool = False
     offload: bool = True
+    splice: bool = True
     dns: tuple[HostAddress, ...] = ()
     forwards: tuple[Forward, ...] = ()
 
@@ -72,6 +74,7 @@ class NetworkConfig:
         _check_tap_name(self.tap_name)
         require("host_loopback", self.host_loopback, bool, "True or False")
         require("offload", self.offload, bool, "True or False")
+        require("splice", self.splice, bool, "True or False")
         require("dns", self.dns, tuple, "a tuple of addresses")
         for nameserver in self.dns:
             require("nameserver", nameserver, HostAddress, "ip_address('192.0.2.53')")

@@ -47,6 +47,7 @@ class NetworkArguments(argparse.Namespace):
     tap_name: str
     host_loopback: bool
     offload: bool
+    splice: bool
 
     def network_config(self) -> NetworkConfig:
         """All but the name as a config. Raises `UsageError` when two contradict each other."""
@@ -56,6 +57,7 @@ class NetworkArguments(argparse.Namespace):
             tap_name=self.tap_name,
             host_loopback=self.host_loopback,
             offload=self.offload,
+            splice=self.splice,
             dns=tuple(self.dns),
             forwards=tuple(self.publish),
         )
@@ -123,6 +125,14 @@ def add_network_options(parser: Parser) -> None:
         action="store_false",
         help="cut and sum segments here, for a kernel that does it wrong; much slower "
         "(default: by the kernel, where it takes that on)",
+    )
+    group.add_argument(
+        "--no-splice",
+        dest="splice",
+        action="store_false",
+        help="treat clients on the host's loopback of a published TCP port as all others: they "
+        "appear as the gateway; slower (default: with `run`, they arrive at 127.0.0.1 in the "
+        "guest or, refused there, at the guest's own address, and appear as 127.0.0.1)",
     )
 
 

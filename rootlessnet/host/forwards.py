@@ -1,7 +1,8 @@
 """Published ports: host listeners whose connections and datagrams go to the guest.
 
-The guest sees the client's own address, or the gateway's where it cannot: clients on the loopback
-and clients of a family that the guest does not have. Read: accept(2), ERRORS.
+The guest sees the client's own address, or the gateway's where it cannot: clients of a family that
+the guest does not have, and clients on the loopback where these are not spliced, for which see
+`splice`. Read: accept(2), ERRORS.
 """
 
 import errno
@@ -13,6 +14,7 @@ from rootlessnet.forward import Forward
 from rootlessnet.host.binding import Binding, bind_all, explain
 from rootlessnet.host.reactor import LEVEL, Reactor
 from rootlessnet.host.sockets import HostSockets
+from rootlessnet.host.splice import is_loopback
 from rootlessnet.stack.gateway import Gateway
 
 _ACCEPTS = 64  # connections accepted before others get their turn
@@ -62,6 +64,10 @@ class Listener:
             self._join(client, (address[0], address[1]))
 
     def _join(self, client: socket.socket, address: tuple[str, int]) -> None:
+        splices = self._sockets.splices
+        if splices is not None and is_loopback(address[0]):
+            splices.join(client, self._guest_port)
+            return
         client.setblocking(False)
         inbound = self._sockets.open_tcp()
         try:

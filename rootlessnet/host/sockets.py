@@ -7,6 +7,7 @@ from rootlessnet import limits
 from rootlessnet.host.datagram import DatagramSocket
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.resolver import Resolver
+from rootlessnet.host.splice import Splices
 from rootlessnet.host.tcp import TcpSocket
 from rootlessnet.stack.host import Receiver, SocketAddress
 
@@ -19,6 +20,7 @@ class HostSockets:
         self._resolver = resolver
         self._tcp: set[TcpSocket] = set()
         self._datagrams: set[DatagramSocket] = set()
+        self.splices: Splices | None = None  # where somebody makes sockets in the guest
 
     def capacity(self) -> int:
         return limits.descriptor_limit()
@@ -47,9 +49,15 @@ class HostSockets:
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
         self._resolver.resolve(query, answer)
 
-    def unfinished(self) -> dict[TcpSocket, tuple[int, int]]:
-        """The TCP sockets whose far end lacks bytes of the guest, or its FIN, with the progress."""
-        return {one: one.progress for one in self._tcp if one.lacks_bytes}
+    def splice(self, ask: Callable[[int], bool], guest_address: str) -> Splices:
+        """From now on clients on the loopback are spliced; the arguments are those of `Splices`."""
+        self.splices = Splices(self._reactor, ask, guest_address, self.capacity())
+        return self.splices
+
+    def unfinished(self) -> dict[object, tuple[int, int]]:
+        """The connections whose far end lacks bytes of the guest, or its FIN, with the progress."""
+        spliced = self.splices.unfinished() if self.splices is not None else {}
+        return spliced | {one: one.progress for one in self._tcp if one.lacks_bytes}
 
     def close(self) -> None:
         """Close every socket. Who lacks something of the guest's sees a reset."""
@@ -57,6 +65,8 @@ class HostSockets:
             connection.close()
         for datagrams in list(self._datagrams):
             datagrams.close()
+        if self.splices is not None:
+            self.splices.close()
         self._resolver.close()
 
     def nameservers(self) -> Sequence[SocketAddress]:

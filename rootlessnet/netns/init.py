@@ -1,9 +1,9 @@
 """The init: the first process of the guest and the last.
 
 It starts COMMAND when the parent says so, reaps everybody, passes signals on, keeps the guest's
-resolv.conf in place, and reports COMMAND's end. Then, or when the parent is gone, it ends all that
-is left: by its own end where it is PID 1, else one by one. It imports nothing heavy, since it stays
-as long as the guest.
+resolv.conf in place, makes sockets of the guest's for the parent, and reports COMMAND's end. Then,
+or when the parent is gone, it ends all that is left: by its own end where it is PID 1, else one by
+one. It imports nothing heavy, since it stays as long as the guest.
 
 All signals but SIGCHLD stay blocked: what a terminal sends to the process group is meant for
 COMMAND.
@@ -15,15 +15,16 @@ import errno
 import os
 import select
 import signal
+import socket
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 from rootlessnet.config import RunConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns import command, mounts, processes, syscalls
 from rootlessnet.netns.child import defect
-from rootlessnet.netns.messages import Channel, Kind, Message
+from rootlessnet.netns.messages import DESCRIPTORS_MAX, Channel, Kind, Message
 
 
 class Init:
@@ -113,11 +114,22 @@ class Init:
                 self._start()
             case Message(kind=Kind.SIGNAL, number=number) if self._command:
                 os.kill(self._command, number)
+            case Message(kind=Kind.SOCKETS, number=number):
+                self._make_sockets(number)
         return True
 
     def _start(self) -> None:
         self._command = command.execute(self._config.command, self._mask, self._bind_to_us)
         self._channel.send(Message(Kind.STARTED))
+
+    def _make_sockets(self, number: int) -> None:
+        """For the parent, which connects them: they belong to the namespace they are made in."""
+        with ExitStack() as stack:
+            made: list[int] = []
+            with suppress(OSError):  # no descriptor is left: then these
+                while len(made) < min(number, DESCRIPTORS_MAX):
+                    made.append(stack.enter_context(socket.socket()).fileno())
+            self._channel.send(Message(Kind.MADE, descriptors=tuple(made)))
 
     def _bind_to_us(self) -> None:
         """In the child that becomes COMMAND. A PID namespace does this for all processes in it."""

@@ -60,6 +60,7 @@ class Guest:
         finally:
             theirs.close()
         self._is_open = True
+        self.sockets_made: Callable[[tuple[int, ...]], None] = _close_all
         # What the caller had for the stops of the terminal, while we stop with the command.
         self._dispositions: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
 
@@ -97,9 +98,18 @@ class Guest:
                 self._status = ExitStatus.of(message.number)
             elif message.kind is Kind.STOPPED:
                 self._command_stopped()
+            elif message.kind is Kind.MADE:
+                self.sockets_made(message.descriptors)
             else:
                 message.raise_if_failed()
         return self._status
+
+    def make_sockets(self, count: int) -> bool:
+        """Have so many TCP sockets made in the guest's network namespace; False when it has ended.
+
+        `poll` hands them to `sockets_made`: all, or as many as could be made.
+        """
+        return self._is_open and self._channel.send(Message(Kind.SOCKETS, count))
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the command, which may have ended. Raises `ValueError` for no signal."""
@@ -160,6 +170,11 @@ class Guest:
                 os.waitpid(self._init, 0)
         if not self._pid_namespace:
             processes.end_children(lambda pid: processes.lives_below(self._user_namespace, pid))
+
+
+def _close_all(descriptors: tuple[int, ...]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from enum import IntEnum, auto
 from rootlessnet.errors import CommandError, RootlessnetError
 
 MESSAGE_MAX = 65536  # bytes; a text is a path or a sentence
-DESCRIPTORS_MAX = 16
+DESCRIPTORS_MAX = 32
 ANSWER_SECONDS_MAX = 30.0  # far beyond what a slow machine needs
 
 _HEAD = struct.Struct("!Bi")
@@ -34,7 +34,9 @@ class Kind(IntEnum):
     # parent -> init
     START = auto()  # execute the command
     SIGNAL = auto()  # number: the signal to send to the command
+    SOCKETS = auto()  # number: so many TCP sockets of the guest's namespace are wanted
     # init -> parent
+    MADE = auto()  # as many of them as could be made; the descriptors
     STARTED = auto()  # the command was executed
     STOPPED = auto()  # number: the signal that stopped the command
     EXITED = auto()  # number: exit status, -n for a death by signal n
@@ -114,7 +116,9 @@ class Channel:
         if not self.readable(timeout):
             raise TimeoutError
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._socket, MESSAGE_MAX, DESCRIPTORS_MAX)
+            data, descriptors, _, _ = socket.recv_fds(
+                self._socket, MESSAGE_MAX, DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
+            )
         except ConnectionResetError:  # it ended without reading all that we sent
             return None
         return Message.decode(data, tuple(descriptors)) if data else None

@@ -1,0 +1,388 @@
+"""Connections of clients on the host's loopback to published TCP ports: spliced.
+
+They do not pass the TAP. A socket made in the guest's namespace connects to the port there, on
+127.0.0.1 first and on the guest's own address where that is refused, both from 127.0.0.1; when both
+are refused, the client is reset. From then on what one socket receives is written to the other:
+little by recv(2) and send(2), which need no second look to know that the source is empty; much
+through a pipe by splice(2), which does not copy it.
+
+Nothing is taken from a source before its sink has what was taken before, so a slow reader slows its
+writer by the window that the kernel announces. An end passes once all before it has, and a reset as
+a reset. splice(2) never passes the mark of urgent data, so a direction that has had some is copied.
+
+Read: splice(2), tcp(7), socket(7) for SO_LINGER, ip(7) for IP_BIND_ADDRESS_NO_PORT.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Sequence
+from struct import Struct
+
+from rootlessnet.host.pipes import Pipe, Pipes
+from rootlessnet.host.reactor import (
+    EDGE,
+    FAILED,
+    HALF_CLOSED,
+    READABLE,
+    URGENT,
+    WRITABLE,
+    Reactor,
+)
+from rootlessnet.host.stock import Stock
+
+_MAX_SPLICES = 32768  # connections; two descriptors each
+_TURNS = 8  # pieces passed on before others get their turn
+_LITTLE = 16384  # bytes up to which copying is cheaper than splicing
+_MUCH = 1 << 16  # bytes copied at once where splicing is not possible
+_LOOPBACK = "127.0.0.1"
+_BIND_ADDRESS_NO_PORT = 24  # <linux/in.h>
+_LINGER = Struct("ii")
+_RESET_ON_CLOSE, _SEND_ON_CLOSE = _LINGER.pack(1, 0), _LINGER.pack(0, 0)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a client's address, as accept(2) tells it, is of the host's loopback."""
+    return address.startswith("127.") or address == "::1"
+
+
+class _Way:
+    """One direction of a connection."""
+
+    __slots__ = (
+        *("ended", "finished", "in_pipe", "is_deferred", "is_empty", "is_much", "more_behind"),
+        *("pipe", "rest", "sent", "sink", "source", "urgent"),
+    )
+
+    def __init__(self, source: socket.socket, sink: socket.socket) -> None:
+        self.source = source
+        self.sink = sink
+        self.pipe: Pipe | None = None
+        self.in_pipe = 0  # bytes in it
+        self.rest = memoryview(b"")  # bytes that were copied and that the sink has not taken
+        self.sent = 0  # bytes that it has
+        self.is_much = False  # so splice
+        self.is_empty = False  # the source, until its next event
+        self.is_deferred = False  # to the next round
+        # The source's FIN or urgent data lies in it: a short read does not empty it.
+        self.more_behind = False
+        self.urgent = False
+        self.ended = False  # the source's end has been read
+        self.finished = False  # and the sink has been told
+
+
+class Splice:
+    """One connection."""
+
+    __slots__ = (
+        *("_client", "_guest", "_guest_port", "_inward", "_is_connected", "_is_lost", "_is_open"),
+        *("_outward", "_splices", "_targets"),
+    )
+
+    _inward: _Way  # from the client to the guest
+    _outward: _Way
+
+    def __init__(self, splices: "Splices", client: socket.socket, guest_port: int) -> None:
+        self._splices = splices
+        self._client = client
+        self._guest: socket.socket | None = None
+        self._guest_port = guest_port
+        self._targets = [_LOOPBACK, splices.guest_address]
+        self._is_open = True
+        self._is_connected = self._is_lost = False
+
+    # ── opening ──────────────────────────────────────────────────────────────────────────────────
+
+    def connect(self, guest: socket.socket | None) -> None:
+        """Connect by a socket of the guest's namespace; None: there will be none."""
+        if guest is None:
+            self.reset()
+        elif not self._is_open:
+            guest.close()
+        else:
+            _prepare(guest)
+            self._guest = guest
+            self._connect_next(guest)
+
+    def _connect_next(self, guest: socket.socket) -> None:
+        while self._targets:
+            error = self._try(guest, self._targets.pop(0))
+            if not error:
+                self._connected(guest)
+                return
+            if error == errno.EALREADY:
+                self._splices.reactor.add(guest.fileno(), EDGE, self._check_connect)
+                self._splices.reactor.add(self._client.fileno(), EDGE, self._client_waits)
+                return
+        self.reset()
+
+    def _try(self, guest: socket.socket, address: str) -> int:
+        """Connect to an address; the errno, EALREADY while it goes on."""
+        if address != _LOOPBACK:
+            # The source that _LOOPBACK has by itself. The ports of other addresses are not used
+            # anew for a minute, those of 127.0.0.0/8 are (net.ipv4.tcp_tw_reuse).
+            guest.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+            guest.bind((_LOOPBACK, 0))
+        target = (address, self._guest_port)
+        error = guest.connect_ex(target)
+        # On loopback the answer came meanwhile, unless the listener's queue is full.
+        return guest.connect_ex(target) if error == errno.EINPROGRESS else error
+
+    def _check_connect(self, events: int) -> None:
+        guest = self._guest
+        if guest is None or not events & (WRITABLE | FAILED):
+            return
+        error = guest.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self._splices.reactor.remove(guest.fileno())
+        self._splices.reactor.remove(self._client.fileno())
+        if error:
+            self._connect_next(guest)
+        else:
+            self._connected(guest)
+
+    def _client_waits(self, events: int) -> None:
+        if events & FAILED:
+            self.reset()
+
+    def _connected(self, guest: socket.socket) -> None:
+        if guest.getsockname() == (_LOOPBACK, self._guest_port) == guest.getpeername():
+            # Nobody listens, and by chance the kernel chose the very port that the connection is
+            # for: it was connected to itself (RFC 9293 3.5, simultaneous open).
+            self.reset()
+            return
+        self._inward = _Way(self._client, guest)
+        self._outward = _Way(guest, self._client)
+        self._is_connected = True
+        reactor = self._splices.reactor
+        reactor.add(self._client.fileno(), EDGE, self._client_ready)
+        reactor.add(guest.fileno(), EDGE, self._guest_ready)
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────
+
+    def _client_ready(self, events: int) -> None:
+        self._ready(events, self._inward, self._outward)
+
+    def _guest_ready(self, events: int) -> None:
+        self._ready(events, self._outward, self._inward)
+
+    def _ready(self, events: int, out_of: _Way, into: _Way) -> None:
+        if events & FAILED:
+            self._lose(out_of)
+            return
+        if events & READABLE and not out_of.ended:
+            out_of.is_empty = False
+            if events & (HALF_CLOSED | URGENT):
+                out_of.more_behind = True
+                if events & URGENT:
+                    out_of.urgent, out_of.is_much = True, False
+            self._pass_on(out_of)
+        if events & WRITABLE and (into.in_pipe or into.rest):
+            self._pass_on(into)
+
+    # ── data ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _pass_on(self, way: _Way) -> None:
+        """Pass on what the source has, as far as the sink takes it."""
+        for _ in range(_TURNS):
+            if not self._is_open or not self._flush(way):
+                return
+            if way.ended:
+                self._finish(way)
+                return
+            if way.is_empty or not self._take(way):
+                return
+        if not way.is_deferred:
+            way.is_deferred = True
+            self._splices.reactor.defer(lambda: self._go_on(way))
+
+    def _go_on(self, way: _Way) -> None:
+        way.is_deferred = False
+        self._pass_on(way)
+
+    def _flush(self, way: _Way) -> bool:
+        """Whether the sink took all that was taken for it."""
+        try:
+            while way.rest:
+                sent = way.sink.send(way.rest)
+                way.rest = way.rest[sent:]
+                way.sent += sent
+            while way.pipe is not None and way.in_pipe:
+                sent = os.splice(
+                    way.pipe.read, way.sink.fileno(), way.in_pipe, flags=os.SPLICE_F_NONBLOCK
+                )
+                way.in_pipe -= sent
+                way.sent += sent
+        except BlockingIOError:
+            return False
+        except OSError:
+            self._lose(self._opposite(way))
+            return False
+        return True
+
+    def _take(self, way: _Way) -> bool:
+        """Take a piece from the source; False when there is none."""
+        try:
+            if way.is_much:
+                if way.pipe is None:
+                    way.pipe = self._splices.pipes.take()
+                if way.pipe is not None and self._splice(way, way.pipe):
+                    return True
+            data = way.source.recv(_MUCH if way.is_much or way.urgent else _LITTLE)
+        except BlockingIOError:
+            self._rest(way)
+            return False
+        except OSError:
+            self._lose(way)
+            return False
+        way.rest = memoryview(data)
+        way.ended = not data
+        if len(data) < _LITTLE:
+            way.is_empty = not way.more_behind
+            self._rest(way)
+        else:
+            way.is_much = not way.urgent
+        return True
+
+    def _splice(self, way: _Way, pipe: Pipe) -> bool:
+        """Fill the pipe; False when recv(2) must tell what there is. Raises OSError."""
+        way.in_pipe = os.splice(
+            way.source.fileno(), pipe.write, pipe.size, flags=os.SPLICE_F_NONBLOCK
+        )
+        return way.in_pipe > 0
+
+    def _rest(self, way: _Way) -> None:
+        """The source is empty for now: others can use the pipe, which is empty as well."""
+        way.is_much = False
+        if way.pipe is not None:
+            self._splices.pipes.give_back(way.pipe)
+            way.pipe = None
+
+    # ── closing ──────────────────────────────────────────────────────────────────────────────────
+
+    def _finish(self, way: _Way) -> None:
+        """Tell the sink of the end."""
+        way.finished = True
+        self._rest(way)
+        way.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _SEND_ON_CLOSE)
+        if self._inward.finished and self._outward.finished:
+            self._drop()
+            return
+        try:
+            way.sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._lose(self._opposite(way))
+
+    def _opposite(self, way: _Way) -> _Way:
+        return self._outward if way is self._inward else self._inward
+
+    def _lose(self, way: _Way) -> None:
+        """The source of this way was reset, or is gone: so is the other end.
+
+        What it sent before that is still the other's to hear.
+        """
+        if self._is_lost:
+            return
+        self._is_lost = True
+        try:
+            while self._flush(way) and (data := way.source.recv(_MUCH)):
+                way.rest = memoryview(data)
+        except OSError:
+            pass
+        self.reset()
+
+    def reset(self) -> None:
+        """Close, so that both ends see a reset. Idempotent."""
+        if self._is_open:
+            for one in (self._client, self._guest):
+                if one is not None:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._drop()
+
+    def close(self) -> None:
+        """The network ends. Who lacks something of the other end's sees a reset. Idempotent."""
+        if self._is_open:
+            self._drop()
+
+    @property
+    def lacks_bytes(self) -> bool:
+        """Whether the guest may have more to say than the kernel has for the client."""
+        return self._is_connected and not self._outward.finished
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Changes with every byte that comes from the guest or leaves for the client."""
+        return self._outward.sent, self._outward.in_pipe + len(self._outward.rest)
+
+    def _drop(self) -> None:
+        self._is_open = False
+        for one in (self._client, self._guest):
+            if one is not None:
+                self._splices.reactor.remove(one.fileno())
+                one.close()
+        if self._is_connected:
+            for way in (self._inward, self._outward):
+                if way.pipe is not None and way.in_pipe:
+                    self._splices.pipes.discard(way.pipe)
+                    way.pipe = None
+                self._rest(way)
+        self._splices.forget(self)
+
+
+class Splices:
+    """All spliced connections of a guest."""
+
+    def __init__(
+        self, reactor: Reactor, ask: Callable[[int], bool], guest_address: str, capacity: int
+    ) -> None:
+        """`ask` and `capacity` are those of `Stock`; `guest_address` is the guest's own."""
+        self.reactor = reactor
+        self.guest_address = guest_address
+        self.pipes = Pipes()
+        self._stock = Stock(reactor, ask, capacity)
+        self._most = min(_MAX_SPLICES, capacity // 4)
+        self._splices: set[Splice] = set()
+
+    def __len__(self) -> int:
+        return len(self._splices)
+
+    def join(self, client: socket.socket, guest_port: int) -> None:
+        """Take a client that was accepted, and connect it to a port of the guest's."""
+        _prepare(client)
+        splice = Splice(self, client, guest_port)
+        self._splices.add(splice)
+        if len(self._splices) > self._most:
+            splice.reset()
+        else:
+            self._stock.take(splice.connect)
+
+    def arrived(self, descriptors: Sequence[int]) -> None:
+        """Sockets that were asked for; none when descriptors are used up."""
+        self._stock.arrived(descriptors)
+
+    def end_supply(self) -> None:
+        """No more sockets come: the guest's processes have ended. Connections that stand go on."""
+        self._stock.end()
+
+    def forget(self, splice: Splice) -> None:
+        """It has closed its sockets."""
+        self._splices.discard(splice)
+
+    def unfinished(self) -> dict[object, tuple[int, int]]:
+        """The connections whose client lacks bytes of the guest, or its FIN, with the progress."""
+        return {one: one.progress for one in self._splices if one.lacks_bytes}
+
+    def close(self) -> None:
+        """Close everything. Idempotent."""
+        self._stock.end()
+        for splice in list(self._splices):
+            splice.close()
+        self.pipes.close()
+
+
+def _prepare(one: socket.socket) -> None:
+    one.setblocking(False)
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    # Until the other end has said its last word, an end is a reset, even when we are killed: who
+    # is on this one must not take what it has for all.
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
