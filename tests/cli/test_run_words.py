@@ -58,7 +58,8 @@ def test_what_stands_after_command_belongs_to_command(
 def test_every_option_reaches_the_config(rooms: Rooms) -> None:
     words = ["-p", "8080-8081:80-81", "--publish", "[::1]::5353/udp", "--cidr", "192.0.2.0/24"]
     words += ["--mtu=1500", "--tap-name", "eth0", "--host-loopback", "--map-user", "--no-pid"]
-    words += ["--name", "web", "--no-offload", "--dns", "192.0.2.53", "--dns", "2001:db8::53"]
+    words += ["--name", "web", "--no-offload", "--splice"]
+    words += ["--dns", "192.0.2.53", "--dns", "2001:db8::53"]
     assert main(["run", *words, "--", "true"]) == 0
     assert rooms.configs == [
         RunConfig(
@@ -69,6 +70,7 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
                 tap_name="eth0",
                 host_loopback=True,
                 offload=False,
+                splice=False,
                 dns=(IPv4Address("192.0.2.53"), IPv6Address("2001:db8::53")),
                 forwards=(
                     Forward(8080, 80),

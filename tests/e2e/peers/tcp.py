@@ -216,7 +216,7 @@ def serve(
     class Server(socketserver.ThreadingTCPServer):
         allow_reuse_address = True
         daemon_threads = True
-        request_queue_size = 128
+        request_queue_size = 4096  # a client whose SYN finds no room in it waits a second
 
         def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
             assert isinstance(request, socket.socket)
@@ -304,6 +304,21 @@ def connect_together(address: tuple[str, int], count: int) -> str:
     for thread in threads:
         thread.join()
     return str(sum(results))
+
+
+def hold_together(address: tuple[str, int], count: int) -> str:
+    """Many connections at the same time, without a thread for each; each byte is echoed."""
+    with ExitStack() as stack:
+        held = [
+            stack.enter_context(socket.create_connection(address, PATIENCE)) for _ in range(count)
+        ]
+        right = 0
+        for _ in range(2):
+            for number, connection in enumerate(held):
+                connection.sendall(number.to_bytes(4, "big"))
+            for number, connection in enumerate(held):
+                right += connection.recv(4) == number.to_bytes(4, "big")
+        return str(right)
 
 
 def hear(address: tuple[str, int], count: int) -> str:
@@ -417,7 +432,7 @@ def main(role: str, host: str, port: str, count: str | None = None) -> None:
         *(ask, listen_first, exchange, connect_often, connect_together, hear, drain),
         *(trade, close_first, close_second, pour_out, stall_on),
         *(ask_urgently, give_back, interrupt_server, give_back_at_once),
-        *(send_and_leave, listen_when_told),
+        *(send_and_leave, listen_when_told, hold_together),
     )
     if role == "never_accept":
         never_accept(host, int(port))
