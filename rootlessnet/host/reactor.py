@@ -63,6 +63,12 @@ class Reactor:
         if self._callbacks.pop(descriptor, None) is not None:
             self._epoll.unregister(descriptor)
 
+    def closing(self, descriptor: int) -> None:
+        """Forget a descriptor that is closed at once, and has no duplicate: the kernel's epoll set
+        then forgets it by itself.
+        """
+        self._callbacks.pop(descriptor, None)
+
     def defer(self, callback: Callable[[], None]) -> None:
         """Go on in the next round: others come first."""
         if not self._deferred:

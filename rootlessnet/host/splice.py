@@ -10,14 +10,13 @@ Nothing is taken from a source before its sink has what was taken before, so a s
 writer by the window that the kernel announces. An end passes once all before it has, and a reset as
 a reset. splice(2) never passes the mark of urgent data, so a direction that has had some is copied.
 
-Read: splice(2), tcp(7), socket(7) for SO_LINGER, ip(7) for IP_BIND_ADDRESS_NO_PORT.
+Read: splice(2), tcp(7), ip(7) for IP_BIND_ADDRESS_NO_PORT.
 """
 
 import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
-from struct import Struct
 
 from rootlessnet.host.pipes import Pipe, Pipes
 from rootlessnet.host.reactor import (
@@ -29,7 +28,7 @@ from rootlessnet.host.reactor import (
     WRITABLE,
     Reactor,
 )
-from rootlessnet.host.stock import Stock
+from rootlessnet.host.stock import RESET_ON_CLOSE, SEND_ON_CLOSE, Stock
 
 _MAX_SPLICES = 32768  # connections; two descriptors each
 _TURNS = 8  # pieces passed on before others get their turn
@@ -37,8 +36,6 @@ _LITTLE = 16384  # bytes up to which copying is cheaper than splicing
 _MUCH = 1 << 16  # bytes copied at once where splicing is not possible
 _LOOPBACK = "127.0.0.1"
 _BIND_ADDRESS_NO_PORT = 24  # <linux/in.h>
-_LINGER = Struct("ii")
-_RESET_ON_CLOSE, _SEND_ON_CLOSE = _LINGER.pack(1, 0), _LINGER.pack(0, 0)
 
 
 def is_loopback(address: str) -> bool:
@@ -100,7 +97,6 @@ class Splice:
         elif not self._is_open:
             guest.close()
         else:
-            _prepare(guest)
             self._guest = guest
             self._connect_next(guest)
 
@@ -156,6 +152,7 @@ class Splice:
         reactor = self._splices.reactor
         reactor.add(self._client.fileno(), EDGE, self._client_ready)
         reactor.add(guest.fileno(), EDGE, self._guest_ready)
+        self._pass_on(self._inward)  # most clients have spoken already
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────
 
@@ -234,13 +231,13 @@ class Splice:
         except OSError:
             self._lose(way)
             return False
-        way.rest = memoryview(data)
         way.ended = not data
         if len(data) < _LITTLE:
             way.is_empty = not way.more_behind
             self._rest(way)
         else:
             way.is_much = not way.urgent
+        way.rest = memoryview(data)
         return True
 
     def _splice(self, way: _Way, pipe: Pipe) -> bool:
@@ -263,7 +260,7 @@ class Splice:
         """Tell the sink of the end."""
         way.finished = True
         self._rest(way)
-        way.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _SEND_ON_CLOSE)
+        way.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, SEND_ON_CLOSE)
         if self._inward.finished and self._outward.finished:
             self._drop()
             return
@@ -295,7 +292,7 @@ class Splice:
         if self._is_open:
             for one in (self._client, self._guest):
                 if one is not None:
-                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             self._drop()
 
     def close(self) -> None:
@@ -317,7 +314,7 @@ class Splice:
         self._is_open = False
         for one in (self._client, self._guest):
             if one is not None:
-                self._splices.reactor.remove(one.fileno())
+                self._splices.reactor.closing(one.fileno())
                 one.close()
         if self._is_connected:
             for way in (self._inward, self._outward):
@@ -346,8 +343,8 @@ class Splices:
         return len(self._splices)
 
     def join(self, client: socket.socket, guest_port: int) -> None:
-        """Take a client that was accepted, and connect it to a port of the guest's."""
-        _prepare(client)
+        """Take a client that a prepared listener accepted, and connect it to the guest."""
+        client.setblocking(False)
         splice = Splice(self, client, guest_port)
         self._splices.add(splice)
         if len(self._splices) > self._most:
@@ -377,12 +374,3 @@ class Splices:
         for splice in list(self._splices):
             splice.close()
         self.pipes.close()
-
-
-def _prepare(one: socket.socket) -> None:
-    one.setblocking(False)
-    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-    # Until the other end has said its last word, an end is a reset, even when we are killed: who
-    # is on this one must not take what it has for all.
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

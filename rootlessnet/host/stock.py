@@ -3,10 +3,12 @@
 A socket belongs for ever to the namespace that it was made in: one that the guest's init makes and
 hands over connects within the guest, whoever calls connect(2). They are asked for by the dozen and
 before the last is used, so that a connection seldom waits for a process to answer; and not before
-the first is wanted, so that nobody pays who wants none. Read: network_namespaces(7), unix(7).
+the first is wanted, so that nobody pays who wants none. Read: network_namespaces(7), unix(7),
+socket(7) for SO_LINGER.
 """
 
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -16,6 +18,18 @@ _MOST = 32  # sockets in the stock
 _RETRY = 0.1  # seconds to wait when there was none to be had
 
 Use = Callable[[socket.socket | None], None]
+
+
+RESET_ON_CLOSE, SEND_ON_CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)  # SO_LINGER
+
+
+def prepare(one: socket.socket) -> None:
+    """Set what both ends of a spliced connection have. What a listener accepts inherits it."""
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    # Until the other end has said its last word, an end is a reset, even when we are killed: who
+    # is on this one must not take what it has for all.
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
 
 
 class Stock:
@@ -44,11 +58,17 @@ class Stock:
     def arrived(self, descriptors: Sequence[int]) -> None:
         """Here is what was asked for; or none, when descriptors are used up."""
         self._is_asked = False
-        made = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        made = [
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
+            for descriptor in descriptors
+        ]
         if self._is_closed:
             for one in made:
                 one.close()
             return
+        for one in made:
+            one.setblocking(False)
+            prepare(one)
         self._sockets += made
         while self._waiting and self._sockets:
             self._waiting.popleft()(self._sockets.pop())
