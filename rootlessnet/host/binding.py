@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from rootlessnet import limits
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import FREE, Forward, Protocol
+from rootlessnet.host.stock import prepare
 
 _BACKLOG = 65535  # the kernel cuts it to net.core.somaxconn
 _TRIES = 64  # for a port that is free on both families
@@ -140,6 +141,7 @@ def _bind_one(protocol: Protocol, address: str, port: int) -> socket.socket:
     try:
         if protocol == "tcp":
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            prepare(one)
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.bind(name)

@@ -15,7 +15,6 @@ from rootlessnet.host.binding import Binding, bind_all, explain
 from rootlessnet.host.reactor import LEVEL, Reactor
 from rootlessnet.host.sockets import HostSockets
 from rootlessnet.host.splice import is_loopback
-from rootlessnet.host.stock import prepare
 from rootlessnet.stack.gateway import Gateway
 
 _ACCEPTS = 64  # connections accepted before others get their turn
@@ -39,7 +38,6 @@ class Listener:
         self._sockets = sockets
         self._socket = listening
         self._guest_port = guest_port
-        prepare(listening)
         self._resume()
 
     def close(self) -> None:

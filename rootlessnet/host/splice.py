@@ -343,7 +343,7 @@ class Splices:
         return len(self._splices)
 
     def join(self, client: socket.socket, guest_port: int) -> None:
-        """Take a client that a prepared listener accepted, and connect it to the guest."""
+        """Take a client, accepted by a listener with `prepare`, and connect it to the guest."""
         client.setblocking(False)
         splice = Splice(self, client, guest_port)
         self._splices.add(splice)

@@ -8,9 +8,10 @@ import select
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
 from typing import TypeVar
 
-from rootlessnet.config import Forward, parse_forward
+from rootlessnet.forward import Forward
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.splice import Splices
 from tests.host.world import LOOPBACK, FarEnd, HostWorld, is_readable, port_of
@@ -120,8 +121,7 @@ def is_writable(one: socket.socket) -> bool:
 
 
 def publish(forwards: Forwards, port: int, guest_port: int) -> None:
-    address = parse_forward("127.0.0.1:1:1").host_address
-    forwards.open(Forward(port, guest_port, "tcp", address))
+    forwards.open(Forward(port, guest_port, "tcp", ip_address(LOOPBACK)))
 
 
 def read_to_end(one: socket.socket) -> bytes:
