@@ -10,8 +10,8 @@ import fcntl
 import os
 from contextlib import suppress
 
-_MAX_PIPES = 64  # a quarter of what the user may have of this size
-_SIZE = 1 << 18  # bytes
+_MAX_PIPES = 16  # a quarter of what the user may have of this size
+_SIZE = 1 << 20  # bytes, the most that fs.pipe-max-size lets everybody have; 256 KiB: -5 %
 
 
 class Pipe:

@@ -182,7 +182,7 @@ def test_the_guest_ends_while_a_client_waits(splicing: Splicing) -> None:
 # ── data ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("pipes", [64, 0])
+@pytest.mark.parametrize("pipes", [16, 0])
 def test_much_data_both_ways(
     splicing: Splicing, monkeypatch: pytest.MonkeyPatch, pipes: int
 ) -> None:
