@@ -61,7 +61,7 @@ class NetworkConfig:
     tap_name: str = DEFAULT_TAP_NAME
     host_loopback: bool = False
     offload: bool = True
-    splice: bool = True
+    splice: bool = False
     dns: tuple[HostAddress, ...] = ()
     forwards: tuple[Forward, ...] = ()
 

@@ -127,12 +127,11 @@ def add_network_options(parser: Parser) -> None:
         "(default: by the kernel, where it takes that on)",
     )
     group.add_argument(
-        "--no-splice",
-        dest="splice",
-        action="store_false",
-        help="treat clients on the host's loopback of a published TCP port as all others: they "
-        "appear as the gateway; slower (default: with `run`, they arrive at 127.0.0.1 in the "
-        "guest or, refused there, at the guest's own address, and appear as 127.0.0.1)",
+        "--splice",
+        action="store_true",
+        help="with `run`, lead clients on the host's loopback of a published TCP port past the "
+        "TAP, faster: they arrive at 127.0.0.1 in the guest or, refused there, at the guest's own "
+        "address, and appear as 127.0.0.1 (default: as all others, and appear as the gateway)",
     )
 
 

@@ -28,7 +28,8 @@ from rootlessnet.host.reactor import (
     WRITABLE,
     Reactor,
 )
-from rootlessnet.host.stock import RESET_ON_CLOSE, SEND_ON_CLOSE, Stock
+from rootlessnet.host.stock import Stock
+from rootlessnet.host.tcp import RESET_ON_CLOSE, SEND_ON_CLOSE, unacknowledged
 
 _MAX_SPLICES = 32768  # connections; two descriptors each
 _TURNS = 8  # pieces passed on before others get their turn
@@ -307,8 +308,9 @@ class Splice:
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Changes with every byte that comes from the guest or leaves for the client."""
-        return self._outward.sent, self._outward.in_pipe + len(self._outward.rest)
+        """Changes with every byte that comes from the guest or arrives at the client."""
+        way = self._outward
+        return way.sent, way.in_pipe + len(way.rest) + unacknowledged(self._client)
 
     def _drop(self) -> None:
         self._is_open = False

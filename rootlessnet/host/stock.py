@@ -8,19 +8,16 @@ socket(7) for SO_LINGER.
 """
 
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from rootlessnet.host.reactor import Reactor
+from rootlessnet.host.tcp import RESET_ON_CLOSE
 
 _MOST = 32  # sockets in the stock
 _RETRY = 0.1  # seconds to wait when there was none to be had
 
 Use = Callable[[socket.socket | None], None]
-
-
-RESET_ON_CLOSE, SEND_ON_CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)  # SO_LINGER
 
 
 def prepare(one: socket.socket) -> None:

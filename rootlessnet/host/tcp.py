@@ -33,7 +33,14 @@ _NEXT_TARGET = 3.0  # seconds to wait for a target while there is another
 _SIOCOUTQ = 0x5411  # tcp(7)
 _INT = Struct("i")
 _LINGER = Struct("ii")
-_RESET_ON_CLOSE, _SEND_ON_CLOSE = _LINGER.pack(1, 0), _LINGER.pack(0, 0)
+RESET_ON_CLOSE, SEND_ON_CLOSE = _LINGER.pack(1, 0), _LINGER.pack(0, 0)
+
+
+def unacknowledged(connected: socket.socket) -> int:
+    """How many bytes the kernel holds for the far end."""
+    (count,) = _INT.unpack(fcntl.ioctl(connected.fileno(), _SIOCOUTQ, bytes(_INT.size)))
+    assert isinstance(count, int)
+    return count
 
 
 class TcpSocket:
@@ -128,7 +135,7 @@ class TcpSocket:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         # Until the guest has said its last word, an end is a reset, even when we are killed: the
         # far end must not take what it has for all.
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self._socket = opened
         self._opened.add(self)
         self._reactor.add(opened.fileno(), EDGE, self._ready)
@@ -216,7 +223,7 @@ class TcpSocket:
     def finish(self) -> None:
         self._finished = True
         if self._socket is not None:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _SEND_ON_CLOSE)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, SEND_ON_CLOSE)
             try:
                 self._socket.shutdown(socket.SHUT_WR)
             except OSError:
@@ -226,7 +233,7 @@ class TcpSocket:
 
     def abort(self) -> None:
         if self._socket is not None:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self._drop()
 
     @property
@@ -241,11 +248,8 @@ class TcpSocket:
         The kernel tells of room in its buffer only when there is much, which takes a slow far end
         more than ten seconds: so its own progress counts.
         """
-        unacknowledged = 0
-        if self._socket is not None:
-            answer = fcntl.ioctl(self._socket.fileno(), _SIOCOUTQ, bytes(_INT.size))
-            (unacknowledged,) = _INT.unpack(answer)
-        return self._connection.rcv_nxt, self._connection.held + unacknowledged
+        waiting = 0 if self._socket is None else unacknowledged(self._socket)
+        return self._connection.rcv_nxt, self._connection.held + waiting
 
     def close(self) -> None:
         """The network ends. Where bytes of the guest are missing, the far end sees a reset."""

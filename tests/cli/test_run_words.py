@@ -70,7 +70,7 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
                 tap_name="eth0",
                 host_loopback=True,
                 offload=False,
-                splice=False,
+                splice=True,
                 dns=(IPv4Address("192.0.2.53"), IPv6Address("2001:db8::53")),
                 forwards=(
                     Forward(8080, 80),

@@ -13,7 +13,6 @@ from tests.e2e.test_last_words import SMALL_BUFFERS, has_no_child, tell
 from tests.e2e.test_tcp import (
     CURL,
     CURL_RESET,
-    GATEWAY,
     HALF_CLOSES,
     digest,
     inbound,
@@ -36,7 +35,7 @@ def published(
     outside: Outside, *server: str, options: tuple[str, ...] = ()
 ) -> Iterator["subprocess.Popen[str]"]:
     """While a server in a guest is published, port 8080 for its port 5000."""
-    words = ("run", *options, "-p", "8080:5000", "--", *server)
+    words = ("run", "--splice", *options, "-p", "8080:5000", "--", *server)
     with outside.rootlessnet.serving(*words) as guest:
         yield guest
 
@@ -72,21 +71,6 @@ def test_the_loopback_comes_first(outside: Outside) -> None:
         assert line_of(guest) == "ready"
         assert inbound(outside, *peer("tcp", "hear", LOOPBACK, 8080)) == LOOPBACK
         assert line_of(guest) == f"connection to {LOOPBACK}"
-
-
-@pytest.mark.parametrize("client", [LOOPBACK, "127.0.0.9", LOOPBACK_6])
-def test_no_splice(outside: Outside, client: str) -> None:
-    options = ("--no-splice",)
-    server = peer("tcp", "tell_address", EVERY, 5000)
-    with published(outside, *server, options=options) as guest:
-        assert inbound(outside, *peer("tcp", "hear", client, 8080)) == GATEWAY
-        assert line_of(guest) == f"connection to {GUEST}"
-
-
-def test_no_splice_does_not_reach_the_loopback(outside: Outside) -> None:
-    server = peer("tcp", "tell_address", LOOPBACK, 5000)
-    with published(outside, *server, options=("--no-splice",)):
-        assert inbound(outside, *peer("tcp", "hear", LOOPBACK, 8080)) == "ECONNRESET"
 
 
 @needs("curl")

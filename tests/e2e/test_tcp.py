@@ -58,7 +58,7 @@ def inbound(outside: Outside, *client: str, timeout: float = PATIENCE) -> str:
 
 @needs("curl")
 @pytest.mark.parametrize(
-    ("options", "seen"), [((), "127.0.0.1"), (("--no-splice",), GATEWAY)], ids=["", "no-splice"]
+    ("options", "seen"), [((), GATEWAY), (("--splice",), "127.0.0.1")], ids=["", "splice"]
 )
 @pytest.mark.parametrize("address", ["127.0.0.1", "[::1]", "localhost"])
 def test_web_server_on_localhost(
@@ -84,7 +84,7 @@ def test_web_server_on_localhost(
     [
         (OTHER_ADDRESS, ADDRESS, OTHER_ADDRESS),
         (ADDRESS, ADDRESS, ADDRESS),
-        ("127.0.0.5", "127.0.0.1", "127.0.0.1"),
+        ("127.0.0.5", "127.0.0.1", GATEWAY),
         (ADDRESS_6, ADDRESS_6, GATEWAY),
     ],
 )
