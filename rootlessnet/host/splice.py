@@ -182,7 +182,8 @@ class Splice:
     def _pass_on(self, way: _Way) -> None:
         """Pass on what the source has, as far as the sink takes it."""
         for _ in range(_TURNS):
-            if not self._is_open or not self._flush(way):
+            # It may have finished since this turn was deferred: an end is told once.
+            if not self._is_open or way.finished or not self._flush(way):
                 return
             if way.ended:
                 self._finish(way)
