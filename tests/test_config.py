@@ -248,6 +248,8 @@ class TestConfigs:
             (NetworkConfig, {"mtu": "1500"}, "MTU '1500' is of type str: give a number"),
             (NetworkConfig, {"tap_name": 0}, "interface name 0 is of type int"),
             (NetworkConfig, {"host_loopback": "no"}, "give True or False"),
+            (NetworkConfig, {"offload": 1}, "give True or False"),
+            (NetworkConfig, {"splice": "yes"}, "give True or False"),
             (NetworkConfig, {"dns": "192.0.2.53"}, "give a tuple of addresses"),
             (NetworkConfig, {"dns": ("192.0.2.53",)}, "nameserver '192.0.2.53' is of type str"),
             (NetworkConfig, {"forwards": ("8080:80",)}, "give Forward(8080, 80)"),

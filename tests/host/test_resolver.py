@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from rootlessnet import limits
 from rootlessnet.host import resolver as resolver_module
 from rootlessnet.host.resolver import Resolver
 from rootlessnet.stack.host import SocketAddress
@@ -233,10 +234,14 @@ def test_what_is_no_query_is_not_forwarded(
     assert not is_readable(server)
 
 
+@pytest.mark.parametrize("scarce", ["queries", "descriptors"])
 def test_at_the_bound_the_oldest_query_is_given_up(
-    reactor: HostReactor, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
+    reactor: HostReactor, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch, scarce: str
 ) -> None:
-    monkeypatch.setattr(resolver_module, "MAX_QUERIES", 2)
+    if scarce == "queries":
+        monkeypatch.setattr(resolver_module, "MAX_QUERIES", 2)
+    else:
+        monkeypatch.setattr(limits, "descriptor_limit", lambda: 2 * 16)
     server = far_end.udp()
     asked = Asked(reactor, address_of(server))
     for _ in range(3):

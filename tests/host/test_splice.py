@@ -182,21 +182,24 @@ def test_the_guest_ends_while_a_client_waits(splicing: Splicing) -> None:
 # ── data ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("turns", [8, 1])
 @pytest.mark.parametrize("pipes", [16, 0])
 def test_much_data_both_ways(
-    splicing: Splicing, monkeypatch: pytest.MonkeyPatch, pipes: int
+    splicing: Splicing, monkeypatch: pytest.MonkeyPatch, pipes: int, turns: int
 ) -> None:
-    """Also where no pipe is to be had."""
+    """Also where no pipe is to be had, and where turns are put off until after the end."""
     monkeypatch.setattr(pipes_module, "_MAX_PIPES", pipes)
-    client, server = splicing.pair()
+    monkeypatch.setattr(splice_module, "_TURNS", turns)
     back = DATA[::-1]
-    actions = (
-        partial(send_all, client, DATA),
-        partial(read_to_end, server),
-        partial(send_all, server, back),
-        partial(read_to_end, client),
-    )
-    assert splicing.meanwhile(*actions) == [b"", DATA, b"", back]
+    for _ in range(4):  # which of the two ends comes first is chance
+        client, server = splicing.pair()
+        actions = (
+            partial(send_all, client, DATA),
+            partial(read_to_end, server),
+            partial(send_all, server, back),
+            partial(read_to_end, client),
+        )
+        assert splicing.meanwhile(*actions) == [b"", DATA, b"", back]
     splicing.gone()
 
 
