@@ -129,7 +129,11 @@ def test_no_descriptor_left(fakes: Fakes) -> None:
                 ask()
 
 
-@pytest.mark.parametrize("identity", ["web", "we", "web-2", str(os.getpid())])
+# Its name in a report is the same in every process that collects the tests.
+OUR_PID = pytest.param(str(os.getpid()), id="process")
+
+
+@pytest.mark.parametrize("identity", ["web", "we", "web-2", OUR_PID])
 def test_what_names_one(fakes: Fakes, identity: str) -> None:
     """A whole name goes before the beginning of another."""
     fakes.answering("web-2" if identity == "web-2" else "web")
@@ -148,7 +152,7 @@ def test_what_names_one(fakes: Fakes, identity: str) -> None:
         ("9" * 5000, "no instance '9999"),
         ("a/../web", "no instance 'a/../web' runs"),
         ("web", "'web' stands for web-1, web-2: write the whole name of one"),
-        (str(os.getpid()), f"'{os.getpid()}' stands for web-1, web-2"),
+        pytest.param(str(os.getpid()), f"'{os.getpid()}' stands for web-1, web-2", id="process"),
     ],
 )
 def test_what_names_none_or_several(fakes: Fakes, folder: Path, identity: str, said: str) -> None:
