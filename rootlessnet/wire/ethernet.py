@@ -18,3 +18,8 @@ BROADCAST = b"\xff" * 6
 def gateway_mac(address: bytes) -> bytes:
     """The hardware address of one of the stack's own IPv4 addresses: 52:55 and the address."""
     return b"\x52\x55" + address
+
+
+def multicast_mac(address: bytes) -> bytes:
+    """The hardware address of an IPv6 multicast group (RFC 2464 7)."""
+    return b"\x33\x33" + address[12:]

@@ -1,0 +1,34 @@
+"""Lists of domain names as DHCP, DHCPv6 and router advertisements carry them: labels, uncompressed.
+
+Read: RFC 1035 3.1 (labels), RFC 3397, RFC 3646 4, RFC 8106 5.2 (who carries them).
+"""
+
+from collections.abc import Iterable
+
+_LABEL = 63  # bytes
+_NAME = 255
+
+
+def encode(name: str) -> bytes | None:
+    """One name, with or without its last dot; None for what is no domain name."""
+    try:
+        labels = name.removesuffix(".").encode("ascii").split(b".")
+    except UnicodeEncodeError:
+        return None
+    if not all(1 <= len(label) <= _LABEL for label in labels):
+        return None
+    encoded = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+    return encoded if len(encoded) <= _NAME else None
+
+
+def encode_list(names: Iterable[str], room: int) -> bytes:
+    """The names, in their order, as far as they fit into `room` bytes; what is none is left out."""
+    encoded = b""
+    for name in names:
+        one = encode(name)
+        if one is None:
+            continue
+        if len(encoded) + len(one) > room:
+            break
+        encoded += one
+    return encoded
