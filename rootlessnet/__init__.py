@@ -82,8 +82,10 @@ def run(
     with limits.explained():
         limits.require_descriptors()
 
+        from rootlessnet.ipv6_default import settled
         from rootlessnet.netns.launch import launch
 
+        config = settled(config)
         # The child is at work while the stack is imported: that is why `launch` comes first.
         with closing(launch(config)) as guest:
             from rootlessnet.app import run_guest
@@ -108,8 +110,10 @@ def serve(
     with limits.explained():
         limits.require_descriptors()
 
+        from rootlessnet.ipv6_default import settled
         from rootlessnet.netns.attach import attach as enter
 
+        config = settled(config)
         with closing(enter(config)) as attachment:  # the order is that of `run`
             from rootlessnet.app import run_attachment
 

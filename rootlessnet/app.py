@@ -31,13 +31,14 @@ from rootlessnet.host.resolver import Resolver
 from rootlessnet.host.signals import Signals
 from rootlessnet.host.sockets import HostSockets
 from rootlessnet.host.tap import Tap as TapDevice
+from rootlessnet.ipv6_default import settled
 from rootlessnet.netns.attach import Attachment
 from rootlessnet.netns.attach import attach as enter
 from rootlessnet.netns.launch import Guest, launch
 from rootlessnet.netns.tap import Tap
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
-from rootlessnet.stack.network import Network
+from rootlessnet.stack.network import Network, Plan
 
 if TYPE_CHECKING:
     from rootlessnet.control.description import InstanceDescription
@@ -94,15 +95,11 @@ class Instance:
             raise
         wanted = config.network
         self._tap = TapDevice(self._reactor, tap.fd, tap.vnet, wanted.offload)
-        network = Network(
-            wanted.cidr,
-            wanted.gateway,
-            wanted.dns_address,
-            wanted.guest,
-            wanted.mtu,
-            tap.mac,
-            wanted.host_loopback,
-        )
+        plans = [Plan(wanted.cidr, wanted.gateway, wanted.dns_address, wanted.guest)]
+        plan6 = wanted.plan6
+        if plan6 is not None and tap.ipv6:
+            plans.append(Plan(plan6.cidr, plan6.gateway, plan6.dns_address, plan6.guest))
+        network = Network(plans, wanted.mtu, tap.mac, wanted.host_loopback)
         self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers))
         gateway = Gateway(network, self._tap, self._sockets, secrets.token_bytes(_SECRET_SIZE))
         self._reactor.drive(gateway)
@@ -281,6 +278,7 @@ async def start(config: RunConfig) -> Instance:
     """
     with limits.explained():
         limits.require_descriptors()
+        config = settled(config)
         guest = launch(config)
         return await _start(guest, config, lambda instance: instance.serve(guest))
 
@@ -289,6 +287,7 @@ async def attach(config: AttachConfig) -> Instance:
     """Give a namespace that exists a network on the running loop. Raises RootlessnetError."""
     with limits.explained():
         limits.require_descriptors()
+        config = settled(config)
         attachment = enter(config)
         return await _start(attachment, config, lambda instance: instance.follow(attachment))
 

@@ -12,7 +12,7 @@ Read: slirp4netns(1) for the address plan.
 """
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward, require_no_overlap
@@ -28,19 +28,27 @@ from rootlessnet.words import (
 )
 
 DEFAULT_CIDR = IPv4Network("10.0.2.0/24")
+DEFAULT_CIDR6 = IPv6Network("fd72:6c6e:6574::/64")  # RFC 4193, with the letters "rlnet" as its id
 DEFAULT_MTU = 65520
 DEFAULT_TAP_NAME = "tap0"
 
 PROCESS_IDS = range(1, 2**31)
 MTU_MIN = 576  # RFC 791: every host takes a datagram of 576 bytes
+MTU_MIN_6 = 1280  # RFC 8200 5: no link of IPv6 takes less
 MTU_MAX = 65521  # what a TAP device takes: 65535 less the Ethernet header
 GATEWAY_OFFSET, DNS_OFFSET, GUEST_OFFSET = 2, 3, 100  # the address plan of slirp4netns
+GUEST_OFFSET_6 = 0x100  # ::100
 
 _PREFIXES = range(1, 26)  # /25 is the longest that has room for GUEST_OFFSET
-_SPECIAL_NETWORKS = {
+_PREFIXES_6 = range(8, 120)
+_SPECIAL_NETWORKS: dict[IPv4Network | IPv6Network, str] = {
     IPv4Network("0.0.0.0/8"): "this network",
     IPv4Network("127.0.0.0/8"): "the loopback network",
     IPv4Network("224.0.0.0/3"): "multicast and reserved addresses",
+    IPv6Network("::/8"): "the loopback and other special addresses",
+    IPv6Network("2002::/16"): "6to4",
+    IPv6Network("fe80::/10"): "link-local addresses",
+    IPv6Network("ff00::/8"): "multicast addresses",
 }
 _NAME_LENGTH = 64  # characters of an instance's name; the path of its socket holds few more
 _EMPTY_TARGET = "the target is empty: name a process id or the path of a network namespace"
@@ -50,6 +58,8 @@ _EMPTY_TARGET = "the target is empty: name a process id or the path of a network
 class NetworkConfig:
     """The guest's network. `mtu` is in bytes, 576 to 65521; `cidr` has a prefix of 1 to 25 bits.
 
+    `ipv6` gives the guest IPv6 besides; None does where host and namespace have it. Its network is
+    `cidr6`, with a prefix of 8 to 119 bits; None: one that does not overlap with the host's.
     `dns` are the nameservers the guest's questions go to; empty means those of the host.
     `host_loopback` lets the guest reach the host's loopback at the gateway's address. `offload` has
     the kernel cut and sum segments where it can. `splice` leads clients on the host's loopback to
@@ -57,6 +67,8 @@ class NetworkConfig:
     """
 
     cidr: IPv4Network = DEFAULT_CIDR
+    ipv6: bool | None = None
+    cidr6: IPv6Network | None = None
     mtu: int = DEFAULT_MTU
     tap_name: str = DEFAULT_TAP_NAME
     host_loopback: bool = False
@@ -68,8 +80,16 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         require("CIDR", self.cidr, IPv4Network, "IPv4Network('10.0.2.0/24')")
         _check_cidr(self.cidr)
+        require("ipv6", self.ipv6, bool | None, "True, False or None")
+        require("IPv6 CIDR", self.cidr6, IPv6Network | None, f"IPv6Network('{DEFAULT_CIDR6}')")
+        _check_cidr6(self.cidr6)
         require("MTU", self.mtu, int, "a number")
         _check_mtu(self.mtu)
+        if self.ipv6 and self.mtu < MTU_MIN_6:
+            raise UsageError(
+                f"MTU {self.mtu} is too small for IPv6: take {MTU_MIN_6} to {MTU_MAX} (bytes), "
+                "or no IPv6"
+            )
         require("interface name", self.tap_name, str, "a text")
         _check_tap_name(self.tap_name)
         require("host_loopback", self.host_loopback, bool, "True or False")
@@ -95,6 +115,30 @@ class NetworkConfig:
     @property
     def guest(self) -> IPv4Address:
         return self.cidr.network_address + GUEST_OFFSET
+
+    @property
+    def plan6(self) -> "Plan6 | None":
+        """The addresses of IPv6, if the guest has it or will, as `ipv6_default` has settled."""
+        return None if self.ipv6 is False or self.cidr6 is None else Plan6(self.cidr6)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan6:
+    """The addresses of a guest that has IPv6."""
+
+    cidr: IPv6Network
+
+    @property
+    def gateway(self) -> IPv6Address:
+        return self.cidr.network_address + GATEWAY_OFFSET
+
+    @property
+    def dns_address(self) -> IPv6Address:
+        return self.cidr.network_address + DNS_OFFSET
+
+    @property
+    def guest(self) -> IPv6Address:
+        return self.cidr.network_address + GUEST_OFFSET_6
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +216,25 @@ def parse_cidr(text: str) -> IPv4Network:
     return network
 
 
+def parse_cidr6(text: str) -> IPv6Network:
+    """An IPv6 network address with a prefix of 8 to 119 bits, such as fd00::/64."""
+    word, _, prefix = text.partition("/")
+    address, length = address_or_none(word), number(prefix)
+    is_plain = isinstance(address, IPv6Address) and address.scope_id is None
+    if not is_plain or length is None or length not in _PREFIXES_6:
+        raise UsageError(
+            f"invalid IPv6 CIDR {quoted(text)}: write an IPv6 network with a prefix of "
+            f"{_PREFIXES_6[0]} to {_PREFIXES_6[-1]}, like {DEFAULT_CIDR6}"
+        )
+    network = IPv6Network((str(address), length), strict=False)
+    if network.network_address != address:
+        raise UsageError(
+            f"IPv6 CIDR needs to be a network address like {network}, not like {address}/{length}"
+        )
+    _check_cidr6(network)
+    return network
+
+
 def parse_mtu(text: str) -> int:
     """An MTU in bytes, 576 to 65521."""
     mtu = number(text)
@@ -227,11 +290,28 @@ def _check_cidr(network: IPv4Network) -> None:
             f"invalid CIDR {network}: take a prefix of {_PREFIXES[0]} to {_PREFIXES[-1]}, "
             f"which has room for the guest at +{GUEST_OFFSET}"
         )
+    _require_ordinary(network, DEFAULT_CIDR)
+
+
+def _check_cidr6(network: IPv6Network | None) -> None:
+    if network is None:
+        return
+    if network.prefixlen not in _PREFIXES_6:
+        raise UsageError(
+            f"invalid IPv6 CIDR {network}: take a prefix of {_PREFIXES_6[0]} to "
+            f"{_PREFIXES_6[-1]}, which has room for the guest at ::{GUEST_OFFSET_6:x}"
+        )
+    _require_ordinary(network, DEFAULT_CIDR6)
+
+
+def _require_ordinary(
+    network: IPv4Network | IPv6Network, example: IPv4Network | IPv6Network
+) -> None:
     for special, name in _SPECIAL_NETWORKS.items():
-        if network.overlaps(special):
+        if network.version == special.version and network.overlaps(special):
             raise UsageError(
                 f"invalid CIDR {network}: it overlaps {special} ({name}), "
-                f"take a private network like {DEFAULT_CIDR}"
+                f"take a private network like {example}"
             )
 
 

@@ -25,6 +25,7 @@ LAYERS = (
     {"words"},
     {"forward"},
     {"config", "exit_status", "limits", "resolv_conf"},
+    {"ipv6_default"},
     {"host", "netns", "control"},
     {"app"},
     {"rootlessnet"},
@@ -33,7 +34,10 @@ LAYERS = (
 )
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
-VALUES = {"errors", "words", "forward", "config", "exit_status", "limits", "resolv_conf"}
+VALUES = {
+    *("errors", "words", "forward", "config", "exit_status", "limits", "resolv_conf"),
+    "ipv6_default",
+}
 # A packet never comes this way: it needs the values alone of what stands below it.
 APART = {"control"}
 SANS_IO = {"wire", "tcp", "stack"}

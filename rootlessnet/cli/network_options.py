@@ -3,18 +3,21 @@ that makes one.
 """
 
 import argparse
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 from rootlessnet.cli import output
 from rootlessnet.cli.parser import Parser
 from rootlessnet.config import (
     DEFAULT_CIDR,
+    DEFAULT_CIDR6,
     DEFAULT_MTU,
     DEFAULT_TAP_NAME,
     MTU_MAX,
     MTU_MIN,
     NetworkConfig,
+    Plan6,
     parse_cidr,
+    parse_cidr6,
     parse_mtu,
     parse_name,
     parse_nameserver,
@@ -34,6 +37,7 @@ ports:
 """
 
 _DEFAULTS = NetworkConfig()
+_DEFAULTS_6 = Plan6(DEFAULT_CIDR6)
 
 
 class NetworkArguments(argparse.Namespace):
@@ -43,6 +47,8 @@ class NetworkArguments(argparse.Namespace):
     publish: list[Forward]
     dns: list[HostAddress]
     cidr: IPv4Network
+    ipv6: bool | None
+    cidr6: IPv6Network | None
     mtu: int
     tap_name: str
     host_loopback: bool
@@ -53,6 +59,8 @@ class NetworkArguments(argparse.Namespace):
         """All but the name as a config. Raises `UsageError` when two contradict each other."""
         return NetworkConfig(
             cidr=self.cidr,
+            ipv6=self.ipv6,
+            cidr6=self.cidr6,
             mtu=self.mtu,
             tap_name=self.tap_name,
             host_loopback=self.host_loopback,
@@ -98,6 +106,20 @@ def add_network_options(parser: Parser) -> None:
         metavar="NETWORK",
         help=f"the guest's network, with a prefix of 1 to 25 (default: {DEFAULT_CIDR}: the gateway "
         f"is {_DEFAULTS.gateway}, DNS {_DEFAULTS.dns_address}, the guest {_DEFAULTS.guest})",
+    )
+    group.add_argument(
+        "--ipv6",
+        action=argparse.BooleanOptionalAction,
+        help="give the guest IPv6 as well, or do not (default: where this host has an IPv6 address "
+        "beyond its loopback and link-local ones, and the namespace can have it)",
+    )
+    group.add_argument(
+        "--cidr6",
+        type=parse_cidr6,
+        metavar="NETWORK",
+        help="the guest's IPv6 network, with a prefix of 8 to 119 (default: "
+        f"{DEFAULT_CIDR6}, or one behind it where the host uses that: the gateway is "
+        f"{_DEFAULTS_6.gateway}, DNS {_DEFAULTS_6.dns_address}, the guest {_DEFAULTS_6.guest})",
     )
     group.add_argument(
         "--mtu",

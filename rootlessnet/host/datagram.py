@@ -1,14 +1,13 @@
 """Host datagram sockets: UDP and ping sockets, with the ICMP errors that concern them.
 
-IP_RECVERR gives an unprivileged process every ICMP error about what it sent, with the address of
-who sent it. UDP_GRO hands over a burst of equal datagrams as one, UDP_SEGMENT sends one so; a
-socket without them works datagram by datagram.
+IP_RECVERR and IPV6_RECVERR give an unprivileged process every ICMP error about what it sent, with
+the address of who sent it. UDP_GRO hands over a burst of equal datagrams as one, UDP_SEGMENT sends
+one so; a socket without them works datagram by datagram.
 
 A datagram leaves with the guest's DF and TTL. The socket has them from the datagram before, which
 nearly always had the same: so they cost a system call only when they change. With PMTU_DO the
 kernel refuses what is larger than the path's MTU as far as it knows it, and the guest is told, as
-by a router. Published ports on IPv6 leave all of this to the kernel: their clients are the gateway
-to the guest.
+by a router.
 
 A published port of all addresses answers each client from the address that it asked, for a client
 hears no other. Read: udp(7), ip(7) for IP_MTU_DISCOVER and IP_PKTINFO, ipv6(7), icmp(7), cmsg(3).
@@ -18,6 +17,7 @@ import errno
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from struct import Struct
 
 from rootlessnet.host.reactor import BROKEN, LEVEL, Reactor
@@ -29,7 +29,8 @@ from rootlessnet.stack.host import (
     Receiver,
     SocketAddress,
 )
-from rootlessnet.wire import icmp
+from rootlessnet.wire import icmpv4, icmpv6
+from rootlessnet.wire.icmp import Dialect, Reason
 
 _READS = 64  # datagrams read before others get their turn
 _TRIES = 8  # at one datagram, each after errors that others met
@@ -37,13 +38,9 @@ _LARGEST = 65535
 _BUFFER_SIZE = 1 << 20  # bytes asked of the kernel for each direction; it gives what it allows
 
 _SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
-_IP_RECVERR, _MSG_ERRQUEUE = 11, 0x2000
-_IP_MTU_DISCOVER, _IP_PKTINFO = 10, 8
-# What has the kernel tell to which address a datagram came.
-_TELL_ADDRESS = {
-    socket.AF_INET: (socket.IPPROTO_IP, _IP_PKTINFO),
-    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
-}
+_MSG_ERRQUEUE = 0x2000
+_IP_RECVERR, _IP_MTU_DISCOVER, _IP_PKTINFO = 11, 10, 8
+_IPV6_RECVERR, _IPV6_MTU_DISCOVER = 25, 23
 _PKTINFO, _PKTINFO_6 = Struct("=I4s4s"), Struct("=16sI")
 _MULTICAST_6, _LINK_LOCAL_6 = 0xFF, 0xFE  # how such addresses begin
 _MAX_CLIENTS = 8192  # of a published port; an older one is answered from where the kernel likes
@@ -51,12 +48,51 @@ _MAX_CLIENTS = 8192  # of a published port; an older one is answered from where 
 _UNCUTTABLE = (errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT)
 _SEGMENT = Struct("=H")
 _GRO_SIZE = Struct("=i")
-# struct sock_extended_err, then the offender's sockaddr_in
-_EXTENDED_ERROR = Struct("=IBBBxII")
-_OFFENDER = Struct("=2x2x4s")
-_ORIGIN_LOCAL, _ORIGIN_ICMP = 1, 2
+_EXTENDED_ERROR = Struct("=IBBBxII")  # struct sock_extended_err; the offender's address follows
+_ORIGIN_LOCAL = 1
 
 _ANCILLARY = socket.CMSG_SPACE(64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What differs between the families, all of it at `level`."""
+
+    level: int
+    receive_errors: int
+    hop_limit: int
+    discovery: int
+    tell_address: int  # to which one a datagram came
+    answer_from: int
+    offender: Struct  # struct sockaddr_in or sockaddr_in6
+    origin: int  # of an ICMP error
+    dialect: Dialect
+
+
+_OPTIONS = {
+    socket.AF_INET: _Options(
+        level=socket.IPPROTO_IP,
+        receive_errors=_IP_RECVERR,
+        hop_limit=socket.IP_TTL,
+        discovery=_IP_MTU_DISCOVER,
+        tell_address=_IP_PKTINFO,
+        answer_from=_IP_PKTINFO,
+        offender=Struct("=2x2x4s"),
+        origin=2,
+        dialect=icmpv4.DIALECT,
+    ),
+    socket.AF_INET6: _Options(
+        level=socket.IPPROTO_IPV6,
+        receive_errors=_IPV6_RECVERR,
+        hop_limit=socket.IPV6_UNICAST_HOPS,
+        discovery=_IPV6_MTU_DISCOVER,
+        tell_address=socket.IPV6_RECVPKTINFO,
+        answer_from=socket.IPV6_PKTINFO,
+        offender=Struct("=2x2x4x16s"),
+        origin=3,
+        dialect=icmpv6.DIALECT,
+    ),
+}
 
 # One buffer for all sockets: a datagram is passed on before the next is read.
 _buffer = memoryview(bytearray(_LARGEST))
@@ -82,16 +118,14 @@ class DatagramSocket:
         bound.setblocking(False)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             bound.setsockopt(socket.SOL_SOCKET, option, _BUFFER_SIZE)
-        self._is_ipv4 = bound.family == socket.AF_INET
+        self._options = options = _OPTIONS[socket.AddressFamily(bound.family)]
         self._hop_limit = 0  # the kernel's own: the first datagram will differ
         self._discovery = PMTU_WANT  # the same, unless net.ipv4.ip_no_pmtu_disc says it is not
-        if self._is_ipv4:
-            bound.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+        bound.setsockopt(options.level, options.receive_errors, 1)
         self._asked: dict[SocketAddress, tuple[int, int, bytes]] = {}  # where, by client
         if is_published:
-            level, option = _TELL_ADDRESS[socket.AddressFamily(bound.family)]
-            bound.setsockopt(level, option, 1)
-        if bound.proto != socket.IPPROTO_ICMP:
+            bound.setsockopt(options.level, options.tell_address, 1)
+        if bound.proto != options.dialect.protocol:
             with suppress(OSError):  # before Linux 5.0
                 bound.setsockopt(_SOL_UDP, _UDP_GRO, 1)
         reactor.add(bound.fileno(), LEVEL, self._ready)
@@ -121,16 +155,15 @@ class DatagramSocket:
 
     def _set_hop_limit(self, hop_limit: int) -> None:
         self._hop_limit = hop_limit
-        self._set(socket.IP_TTL, max(hop_limit, 1))
+        self._set(self._options.hop_limit, max(hop_limit, 1))
 
     def _set_discovery(self, discovery: int) -> None:
         self._discovery = discovery
-        self._set(_IP_MTU_DISCOVER, discovery)
+        self._set(self._options.discovery, discovery)
 
     def _set(self, option: int, value: int) -> None:
-        if self._is_ipv4:
-            with suppress(OSError):  # not every emulation of Linux has it
-                self._socket.setsockopt(socket.IPPROTO_IP, option, value)
+        with suppress(OSError):  # not every emulation of Linux has it
+            self._socket.setsockopt(self._options.level, option, value)
 
     def _send_one(self, payload: Payload, remote: SocketAddress) -> bool:
         """Send a datagram; False if it is larger than its sender wants to be told."""
@@ -198,8 +231,9 @@ class DatagramSocket:
         return 0, 0
 
     def _tell_mtu(self, payload: Payload, remote: SocketAddress, mtu: int) -> None:
-        kind, code = icmp.DESTINATION_UNREACHABLE, icmp.FRAGMENTATION_NEEDED
-        quote = bytes(payload[: icmp.MAX_QUOTE])
+        dialect = self._options.dialect
+        kind, code = dialect.numbers[Reason.TOO_BIG]
+        quote = bytes(payload[: dialect.max_quote])
         self._receiver.failed(quote, remote, kind, code, UNSPECIFIED, mtu)
 
     def _ready(self, events: int) -> None:
@@ -230,15 +264,16 @@ class DatagramSocket:
 
     def _remember(self, client: SocketAddress, level: int, data: bytes) -> None:
         """By which of its addresses this host was asked: struct in_pktinfo or in6_pktinfo."""
+        option = self._options.answer_from
         if level == socket.IPPROTO_IP:
             _, local, _ = _PKTINFO.unpack(data)
-            source = (level, _IP_PKTINFO, _PKTINFO.pack(0, local, bytes(4)))
+            source = (level, option, _PKTINFO.pack(0, local, bytes(4)))
         else:
             local, interface = _PKTINFO_6.unpack(data)
             if local[0] == _MULTICAST_6:
                 return  # the kernel chooses
             scope = interface if local[0] == _LINK_LOCAL_6 else 0
-            source = (level, socket.IPV6_PKTINFO, _PKTINFO_6.pack(local, scope))
+            source = (level, option, _PKTINFO_6.pack(local, scope))
         asked = self._asked
         if asked.get(client) != source:
             asked.pop(client, None)
@@ -251,21 +286,22 @@ class DatagramSocket:
         the kernel has refused a datagram for its size.
         """
         queued, mtu = False, 0
+        options = self._options
         for _ in range(_READS):
             try:
                 payload, ancillary, _, address = self._socket.recvmsg(
-                    icmp.MAX_QUOTE, _ANCILLARY, _MSG_ERRQUEUE
+                    options.dialect.max_quote, _ANCILLARY, _MSG_ERRQUEUE
                 )
             except OSError:
                 break
             for level, option, data in ancillary:
-                if level != socket.IPPROTO_IP or option != _IP_RECVERR:
+                if (level, option) != (options.level, options.receive_errors):
                     continue
                 number, origin, kind, code, info, _ = _EXTENDED_ERROR.unpack_from(data)
-                if origin == _ORIGIN_ICMP:
+                if origin == options.origin:
                     queued = True
-                    (packed,) = _OFFENDER.unpack_from(data, _EXTENDED_ERROR.size)
-                    offender = socket.inet_ntoa(packed)
+                    (packed,) = options.offender.unpack_from(data, _EXTENDED_ERROR.size)
+                    offender = socket.inet_ntop(self._socket.family, packed)
                     self._receiver.failed(payload, address[:2], kind, code, offender, info)
                 elif origin == _ORIGIN_LOCAL and number == errno.EMSGSIZE:
                     mtu = info  # and nothing else: neither the datagram nor its port

@@ -10,6 +10,10 @@ from rootlessnet.host.resolver import Resolver
 from rootlessnet.host.splice import Splices
 from rootlessnet.host.tcp import TcpSocket
 from rootlessnet.stack.host import Receiver, SocketAddress
+from rootlessnet.wire.families import IPV4, IPV6, Family
+
+_FAMILIES = {IPV4.version: socket.AF_INET, IPV6.version: socket.AF_INET6}
+_ANY = {IPV4.version: "0.0.0.0", IPV6.version: "::"}
 
 
 class HostSockets:
@@ -29,17 +33,19 @@ class HostSockets:
         """A socket that is to connect, or to be that of a client of a published port."""
         return TcpSocket(self._reactor, self._tcp)
 
-    def open_udp(self, receiver: Receiver) -> DatagramSocket:
-        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    def open_udp(self, receiver: Receiver, family: Family) -> DatagramSocket:
+        bound = socket.socket(_FAMILIES[family.version], socket.SOCK_DGRAM)
         try:
-            bound.bind(("0.0.0.0", 0))
+            if family is IPV6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.bind((_ANY[family.version], 0))
             return DatagramSocket(self._reactor, bound, receiver, self._datagrams)
         except OSError:
             bound.close()
             raise
 
-    def open_echo(self, receiver: Receiver) -> DatagramSocket:
-        ping = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+    def open_echo(self, receiver: Receiver, family: Family) -> DatagramSocket:
+        ping = socket.socket(_FAMILIES[family.version], socket.SOCK_DGRAM, family.icmp.protocol)
         return DatagramSocket(self._reactor, ping, receiver, self._datagrams)
 
     def publish_udp(self, bound: socket.socket, receiver: Receiver) -> DatagramSocket:

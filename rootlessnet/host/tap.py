@@ -17,7 +17,8 @@ from contextlib import suppress
 
 from rootlessnet.host.reactor import LEVEL, Reactor
 from rootlessnet.stack.host import Payload
-from rootlessnet.wire import ethernet, ipv4, segmentation, tcp, vnet
+from rootlessnet.wire import ethernet, ip, ipv6, segmentation, tcp, vnet
+from rootlessnet.wire.families import IPV4, IPV6, Family
 
 TUNSETOFFLOAD = 0x400454D0
 _CSUM, _TSO4, _TSO6, _USO4, _USO6 = 0x01, 0x02, 0x04, 0x20, 0x40
@@ -33,7 +34,7 @@ _NONE: frozenset[int] = frozenset()
 
 _BATCH = 64  # frames read before others get their turn
 _QUEUE = 1 << 14  # frames that may wait, and more: interface.TX_QUEUE_LENGTH
-_LARGEST = vnet.SIZE + ethernet.HEADER.size + 4 + ipv4.MAX_LENGTH
+_LARGEST = vnet.SIZE + ethernet.HEADER.size + 4 + ipv6.SIZE + ipv6.MAX_PAYLOAD
 _NOBODY = b"\x02" + bytes(5)
 
 
@@ -124,19 +125,20 @@ class Tap:
                 fcntl.ioctl(self._fd, TUNSETOFFLOAD, flags)
             except OSError:
                 continue
-            return kinds if self._takes_segmentation() else _NONE
+            if not self._takes_segmentation(IPV4):
+                return _NONE
+            return kinds if self._takes_segmentation(IPV6) else kinds - {IPV6.tcp_segments}
         with suppress(OSError):  # not every emulation of Linux has it
             fcntl.ioctl(self._fd, TUNSETOFFLOAD, 0)
         return _NONE
 
-    def _takes_segmentation(self) -> bool:
+    def _takes_segmentation(self, family: Family) -> bool:
         """Write a segmented frame to a hardware address that is nobody's."""
-        header_size = ethernet.HEADER.size + ipv4.SIZE + tcp.SIZE
-        start = ethernet.HEADER.size + ipv4.SIZE
+        start = ethernet.HEADER.size + family.header_size
         frame = (
-            vnet.HEADER.pack(vnet.NEEDS_CSUM, vnet.GSO_TCPV4, header_size, 8, start, 16)
-            + ethernet.HEADER.pack(_NOBODY, _NOBODY, ethernet.TYPE_IPV4)
-            + ipv4.build(bytes(8), 6, tcp.SIZE + 16)
+            vnet.HEADER.pack(vnet.NEEDS_CSUM, family.tcp_segments, start + tcp.SIZE, 8, start, 16)
+            + ethernet.HEADER.pack(_NOBODY, _NOBODY, family.ethertype)
+            + family.build(bytes(2 * family.address_size), ip.TCP, tcp.SIZE + 16, 1)
             + tcp.HEADER.pack(0, 0, 0, 0, tcp.SIZE << 2, tcp.RST, 0, 0, 0)
         )
         try:

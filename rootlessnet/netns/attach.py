@@ -10,12 +10,13 @@ Read: setns(2), network_namespaces(7), pidfd_open(2).
 
 import os
 import select
+from dataclasses import replace
 
 from rootlessnet.config import AttachConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns import interface, prerequisites, syscalls
 from rootlessnet.netns.child import Child
-from rootlessnet.netns.messages import Channel, Kind, Message
+from rootlessnet.netns.messages import Channel, Kind
 from rootlessnet.netns.tap import Tap
 from rootlessnet.words import quoted
 
@@ -45,9 +46,9 @@ class Attachment:
 
     def receive_tap(self) -> Tap:
         """Wait until the TAP is made and configured. Raises `RootlessnetError`, explained."""
-        message = self._child.receive(Kind.TAP)
+        tap = Tap.of(self._child.receive(Kind.TAP))
         self._child.close()
-        return Tap(message.descriptors[0], bytes.fromhex(message.text), bool(message.number))
+        return tap
 
     def fileno(self) -> int:
         """Readable when the target process ended; -1 when the target is a path.
@@ -92,8 +93,8 @@ class _Visit:
         tap = self._make_tap()
         interface.move(self._network.tap_name, namespace)
         syscalls.setns(namespace, syscalls.CLONE_NEWNET)
-        interface.configure(self._network)
-        channel.send(Message(Kind.TAP, int(tap.vnet), tap.mac.hex(), (tap.fd,)))
+        has_ipv6 = interface.configure(self._network)
+        channel.send(replace(tap, ipv6=has_ipv6).message())
 
     def _open(self, path: str) -> int:
         try:

@@ -9,6 +9,7 @@ import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from rootlessnet.config import RunConfig
@@ -43,8 +44,7 @@ class Configurer:
         init = self._fork_init(channel)
         namespace = processes.user_namespace_of(os.getpid())
         channel.send(Message(Kind.INIT, init, str(namespace)))
-        tap = self._make_tap()
-        channel.send(Message(Kind.TAP, int(tap.vnet), tap.mac.hex(), (tap.fd,)))
+        channel.send(self._make_tap().message())
 
     def _fork_init(self, channel: Channel) -> int:
         myself = os.pidfd_open(os.getpid())
@@ -64,12 +64,12 @@ class Configurer:
             from rootlessnet.netns import prerequisites
 
             raise prerequisites.explain_tap(error, network.tap_name).error() from None
-        interface.configure(network)
+        has_ipv6 = interface.configure(network)
         # As far as the kernel has them: ping without privilege, and servers on their usual ports.
         first, last = user_namespace.group_range(Path("/proc/self/gid_map").read_text())
         _set_ipv4("ping_group_range", f"{first} {min(last, _PING_GROUP_MAX)}")
         _set_ipv4("ip_unprivileged_port_start", "0")
-        return tap
+        return replace(tap, ipv6=has_ipv6)
 
 
 def _set_ipv4(name: str, value: str) -> None:

@@ -13,10 +13,11 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlessnet.config import NetworkConfig
+from rootlessnet.config import NetworkConfig, Plan6
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns.tap import Tap
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 # Frames that wait for the stack. The kernel's own default of 1000 drops in bursts, silently.
 TX_QUEUE_LENGTH = 10_000
+
+_IPV6_SETTINGS = Path("/proc/sys/net/ipv6/conf")
+# The guest's address is settled: nobody is to be asked whether it is free, and no router for more.
+_SETTLED = {"dad_transmits": "0", "accept_ra": "0", "autoconf": "0"}
+_NODAD = 0x02  # IFA_F_NODAD of <linux/if_addr.h>
 
 
 def make_tap(name: str) -> Tap:
@@ -56,20 +62,33 @@ def move(name: str, netns: int) -> None:
 def require_free(network: NetworkConfig) -> None:
     """Raise `RootlessnetError` when the guest's address is in use in this network namespace."""
     with _netlink() as netlink:
-        for message in netlink.get_addr(family=socket.AF_INET):
-            if message.get("local") == str(network.guest):
-                raise RootlessnetError(
-                    f"{network.guest} is the address of another interface there: "
-                    "choose another network with --cidr"
-                )
+        addresses = {message.get("local") for message in netlink.get_addr(family=socket.AF_INET)}
+        if str(network.guest) in addresses:
+            raise RootlessnetError(
+                f"{network.guest} is the address of another interface there: "
+                "choose another network with --cidr"
+            )
+        plan6 = network.plan6
+        if plan6 is None:
+            return
+        addresses = {message.get("address") for message in netlink.get_addr(family=socket.AF_INET6)}
+        if str(plan6.guest) in addresses:
+            raise RootlessnetError(
+                f"{plan6.guest} is the address of another interface there: "
+                "choose another network with --cidr6"
+            )
 
 
-def configure(network: NetworkConfig) -> None:
+def configure(network: NetworkConfig) -> bool:
     """Bring up lo and the TAP in this process's network namespace, with address and default route.
 
-    Raises `RootlessnetError` when there is a default route already.
+    Returns whether it has IPv6. Raises `RootlessnetError` when there is a default route already,
+    and when IPv6 was asked for and is not to be had.
     """
     taken = "the namespace has a default route already: remove it there (ip route del default)"
+    plan6 = network.plan6
+    if plan6 is not None:
+        _settle_ipv6(network.tap_name)
     with _netlink(taken) as netlink:
         tap = socket.if_nametoindex(network.tap_name)
         netlink.link("set", index=socket.if_nametoindex("lo"), state="up")
@@ -82,6 +101,43 @@ def configure(network: NetworkConfig) -> None:
             broadcast=str(network.cidr.broadcast_address),
         )
         netlink.route("add", dst="default", gateway=str(network.gateway))
+        return plan6 is not None and _add_ipv6(netlink, tap, plan6, is_wanted=bool(network.ipv6))
+
+
+def _settle_ipv6(name: str) -> None:
+    for setting, value in _SETTLED.items():
+        with suppress(OSError):  # a kernel without IPv6, or a /proc that is read-only
+            (_IPV6_SETTINGS / name / setting).write_text(value)
+
+
+def _add_ipv6(netlink: "IPRoute", tap: int, plan: Plan6, *, is_wanted: bool) -> bool:
+    """Address and default route; whether that worked. Raises RootlessnetError if it is wanted."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    family = socket.AF_INET6
+    try:
+        netlink.addr(
+            "add",
+            index=tap,
+            family=family,
+            address=str(plan.guest),
+            prefixlen=plan.cidr.prefixlen,
+            flags=_NODAD,
+        )
+        netlink.route("add", family=family, dst="default", gateway=str(plan.gateway), oif=tap)
+    except NetlinkError as error:
+        if error.code == errno.EEXIST:
+            raise RootlessnetError(
+                "the namespace has an IPv6 default route already: "
+                "remove it there (ip -6 route del default), or give --no-ipv6"
+            ) from None
+        if not is_wanted:
+            return False
+        raise RootlessnetError(
+            f"cannot give the namespace IPv6 ({os.strerror(error.code)}): enable it "
+            "(sysctl net.ipv6.conf.all.disable_ipv6=0), or give --no-ipv6"
+        ) from None
+    return True
 
 
 @contextmanager

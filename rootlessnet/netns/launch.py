@@ -67,8 +67,7 @@ class Guest:
     def receive_tap(self) -> Tap:
         """Wait until the guest's TAP is made and configured. Raises `RootlessnetError`."""
         self._receive_init()
-        message = self._configurer.receive(Kind.TAP)
-        return Tap(message.descriptors[0], bytes.fromhex(message.text), bool(message.number))
+        return Tap.of(self._configurer.receive(Kind.TAP))
 
     def start_command(self) -> None:
         """Execute the command.

@@ -28,9 +28,7 @@ class Kind(IntEnum):
 
     # configurer -> parent
     INIT = auto()  # number: process id of the init
-    TAP = (
-        auto()
-    )  # number: 1 when frames carry the virtio-net header; text: MAC in hex; the descriptor
+    TAP = auto()  # what `tap.Tap` makes of one; the descriptor
     # parent -> init
     START = auto()  # execute the command
     SIGNAL = auto()  # number: the signal to send to the command

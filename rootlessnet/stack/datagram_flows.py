@@ -14,8 +14,9 @@ who ask: they are told instead. Linux sets DF in nearly everything. A program th
 it has a kernel which, had it the host's MTU, would fragment in silence: to tell it would fail its
 next send with EMSGSIZE. Those who ask are known by an identification of 0, which Linux gives only
 to what must not be fragmented (IP_PMTUDISC_DO and _PROBE), from sockets that are not connected:
-those of ping and tracepath. All hear what the routers say. Read: RFC 4787 4 and 5, RFC 5508, RFC
-1191, ip(7) for IP_MTU_DISCOVER, linux/net/ip.h (ip_select_ident_segs).
+those of ping and tracepath. In IPv6 nothing tells them from the others. All hear what the routers
+say. Read: RFC 4787 4 and 5, RFC 5508, RFC 1191, RFC 8201, ip(7) for IP_MTU_DISCOVER, linux/net/ip.h
+(ip_select_ident_segs).
 """
 
 from abc import ABC, abstractmethod
@@ -31,11 +32,13 @@ from rootlessnet.stack.host import (
     Payload,
     SocketAddress,
 )
-from rootlessnet.stack.network import UNREACHABLE_CODES
+from rootlessnet.stack.network import REASONS
 from rootlessnet.tcp.timers import Timed, Timers
-from rootlessnet.wire import icmp, ipv4
+from rootlessnet.wire import families
+from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT, Packet
 
+MAX_QUOTE = 1280  # bytes of a datagram, of which an ICMP error quotes as many as it may
 ONE_WAY_TIMEOUT = 30.0  # seconds
 TWO_WAY_TIMEOUT = 120.0
 _CHANCES = 16  # flows that are looked at for one that is idle
@@ -48,8 +51,6 @@ class DatagramFlow(ABC):
     __slots__ = (
         *("_heard", "_size", "_spoken", "active", "endpoint", "frames", "key", "placed", "remote"),
     )
-
-    protocol: int
 
     def __init__(
         self, frames: Frames, key: bytes, endpoint: "Endpoint", remote: SocketAddress, now: float
@@ -90,24 +91,30 @@ class DatagramFlow(ABC):
 
     def fail(self, payload: bytes, kind: int, code: int, offender: str, info: int) -> None:
         """Tell the guest of an ICMP error about a datagram that begins with `payload`."""
-        network = self.frames.network
         size = max(self._size, len(payload))
-        addresses, message = self.quoted(payload, size)
+        protocol, addresses, message = self.quoted(payload, size)
         length = len(message) - len(payload) + size
+        network, family = self.frames.network, families.of(addresses)
+        dialect, error = family.icmp, (kind, code)
+        if kind not in dialect.deliveries:
+            return
         hop_limit = DEFAULT_HOP_LIMIT
-        if (kind, code) == (icmp.TIME_EXCEEDED, icmp.TTL_EXCEEDED):
+        if error == dialect.numbers[Reason.HOP_LIMIT_EXCEEDED]:
             hop_limit = 1
-        if (kind, code) == (icmp.DESTINATION_UNREACHABLE, icmp.FRAGMENTATION_NEEDED):
-            info = network.path_mtu(info)
-        elif kind != icmp.PARAMETER_PROBLEM:
-            info = 0
-        quote = ipv4.build(addresses, self.protocol, length, hop_limit) + message
-        self.frames.send_icmp_error(network.client(offender), kind, code, quote, info)
+        if error == dialect.numbers[Reason.TOO_BIG]:
+            info = network.path_mtu(info, family)
+        quote = family.build(addresses, protocol, length, hop_limit) + message
+        self.frames.send_icmp_error(quote, error, network.offender(offender, family), info)
+
+    def refuse(self, payload: bytes, reason: Reason) -> None:
+        """Tell the guest why the host did not send a datagram that begins with `payload`."""
+        _, addresses, _ = self.quoted(payload, self._size)
+        self.fail(payload, *families.of(addresses).icmp.numbers[reason], UNSPECIFIED, 0)
 
     @abstractmethod
-    def quoted(self, payload: bytes, size: int) -> tuple[bytes, bytes]:
-        """The addresses and the transport message, as the guest sent them, of a datagram of `size`
-        bytes that begins with `payload`.
+    def quoted(self, payload: bytes, size: int) -> tuple[int, bytes, bytes]:
+        """Protocol, addresses and transport message, as the guest sent them, of a datagram of
+        `size` bytes that begins with `payload`.
         """
 
 
@@ -129,15 +136,18 @@ class Endpoint:
     def failed(
         self, payload: bytes, remote: SocketAddress, kind: int, code: int, offender: str, info: int
     ) -> None:
-        flow = self.flows.get(remote)
-        if flow is not None and kind in icmp.DELIVERY_ERRORS:
+        flow = self.flow_of(remote)
+        if flow is not None:
             flow.fail(payload, kind, code, offender, info)
 
     def refused(self, payload: Payload, remote: SocketAddress, error: int) -> None:
-        code = UNREACHABLE_CODES.get(error)
-        if code is not None:
-            quote = bytes(payload[: icmp.MAX_QUOTE])
-            self.failed(quote, remote, icmp.DESTINATION_UNREACHABLE, code, UNSPECIFIED, 0)
+        flow, reason = self.flow_of(remote), REASONS.get(error)
+        if flow is not None and reason is not None:
+            flow.refuse(bytes(payload[:MAX_QUOTE]), reason)
+
+    def flow_of(self, remote: SocketAddress) -> DatagramFlow | None:
+        """The flow that errors about datagrams to `remote` belong to."""
+        return self.flows.get(remote)
 
     def abandoned(self) -> None:
         """The last flow has ended."""

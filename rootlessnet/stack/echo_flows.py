@@ -2,15 +2,16 @@
 
 An unprivileged ping socket chooses its own identifier, so each identifier of the guest gets a
 socket of its own and the answers get the guest's identifier back. Read: RFC 792, RFC 5508 3,
-icmp(7).
+icmp(7), RFC 4443 4.
 """
 
 from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
 from rootlessnet.stack.frames import Frames
 from rootlessnet.stack.host import Host, SocketAddress
-from rootlessnet.stack.network import Unreachable
+from rootlessnet.stack.network import REASONS, Unreachable
 from rootlessnet.tcp.timers import Timers
-from rootlessnet.wire import MalformedError, icmp, ip
+from rootlessnet.wire import MalformedError, families, icmp, ip
+from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import Packet
 
 MAX_FLOWS = 256  # and at most a sixteenth of the host's sockets
@@ -21,21 +22,30 @@ class EchoFlow(DatagramFlow):
 
     __slots__ = ()
 
-    protocol = ip.ICMP
-
     def deliver(self, payload: memoryview, segment: int) -> None:
         try:
             kind, _identifier, sequence, data = icmp.parse_echo(payload, 0, len(payload))
         except MalformedError:
             return
-        if kind == icmp.ECHO_REPLY:
-            identifier = int.from_bytes(self.key[-2:], "big")
-            message = icmp.build_echo(kind, identifier, sequence, data)
-            self.frames.send(ip.swapped(self.key[:-2]), ip.ICMP, message)
+        addresses = ip.swapped(self.key[:-2])
+        dialect = families.of(addresses).icmp
+        if kind == dialect.echo_reply:
+            message = dialect.build_echo(kind, self._identifier, sequence, data, addresses)
+            self.frames.send(addresses, dialect.protocol, message)
 
-    def quoted(self, payload: bytes, size: int) -> tuple[bytes, bytes]:
-        identifier = int.from_bytes(self.key[-2:], "big")
-        return self.key[:-2], icmp.with_identifier(payload, identifier)
+    def fail(self, payload: bytes, kind: int, code: int, offender: str, info: int) -> None:
+        if len(payload) >= icmp.SIZE:  # the kernel knew by that much whose it is
+            super().fail(payload, kind, code, offender, info)
+
+    def quoted(self, payload: bytes, size: int) -> tuple[int, bytes, bytes]:
+        addresses = self.key[:-2]
+        dialect = families.of(addresses).icmp
+        message = dialect.with_identifier(payload, self._identifier, addresses)
+        return dialect.protocol, addresses, message
+
+    @property
+    def _identifier(self) -> int:
+        return int.from_bytes(self.key[-2:], "big")
 
 
 class EchoEndpoint(Endpoint):
@@ -51,11 +61,8 @@ class EchoEndpoint(Endpoint):
     ) -> None:
         super().received(payload, (remote[0], 0), segment, now)
 
-    def failed(
-        self, payload: bytes, remote: SocketAddress, kind: int, code: int, offender: str, info: int
-    ) -> None:
-        if len(payload) >= icmp.SIZE:  # the kernel knew by that much whose it is
-            super().failed(payload, (remote[0], 0), kind, code, offender, info)
+    def flow_of(self, remote: SocketAddress) -> DatagramFlow | None:
+        return self.flows.get((remote[0], 0))
 
     def abandoned(self) -> None:
         del self._table[self._key]
@@ -77,12 +84,14 @@ class EchoFlows:
 
     def receive(self, packet: Packet, frame: memoryview, now: float) -> None:
         """Process an ICMP message of the guest; raises MalformedError."""
+        dialect = families.of(packet.addresses).icmp
         kind, identifier, sequence, data = icmp.parse_echo(frame, packet.start, packet.end)
-        if kind != icmp.ECHO_REQUEST:
+        if kind != dialect.echo_request:
             return
         if self._network.is_own(packet.destination):
-            message = icmp.build_echo(icmp.ECHO_REPLY, identifier, sequence, data)
-            self._frames.send(ip.swapped(packet.addresses), ip.ICMP, message)
+            addresses = ip.swapped(packet.addresses)
+            message = dialect.build_echo(dialect.echo_reply, identifier, sequence, data, addresses)
+            self._frames.send(addresses, dialect.protocol, message)
             return
         key = packet.addresses + identifier.to_bytes(2, "big")
         flow = self._flows.get(key)
@@ -90,14 +99,9 @@ class EchoFlows:
             try:
                 flow = self._open(key, packet, now)
             except Unreachable as unreachable:
-                if unreachable.code is not None:
+                if unreachable.reason is not None:
                     quote = frame[packet.header_start : packet.end]
-                    self._frames.send_icmp_error(
-                        self._network.gateway,
-                        icmp.DESTINATION_UNREACHABLE,
-                        unreachable.code,
-                        quote,
-                    )
+                    self._frames.refuse(quote, unreachable.reason)
                 return
         flow.outbound(frame[packet.start : packet.end], 0, packet, now)
 
@@ -108,9 +112,10 @@ class EchoFlows:
         if endpoint is None:
             endpoint = EchoEndpoint(self._endpoints, endpoint_key)
             try:
-                endpoint.socket = self._host.open_echo(endpoint)
-            except OSError:
-                raise Unreachable(icmp.ADMIN_PROHIBITED) from None
+                endpoint.socket = self._host.open_echo(endpoint, families.of(packet.addresses))
+            except OSError as error:
+                reason = REASONS.get(error.errno or 0, Reason.PROHIBITED)
+                raise Unreachable(reason) from None
             self._endpoints[endpoint_key] = endpoint
         flow = EchoFlow(self._frames, key, endpoint, remote, now)
         self._flows.add(flow, now)

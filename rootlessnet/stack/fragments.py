@@ -1,13 +1,14 @@
-"""IPv4 reassembly of what the guest sends above its MTU.
+"""Reassembly of what the guest sends above its MTU.
 
 Bounded in datagrams, in bytes and in time; at a bound the oldest goes. A fragment that overlaps
-another condemns its datagram, as RFC 5722 has it for IPv6: no honest kernel sends one. Read: RFC
-791 3.2, RFC 815.
+another condemns its datagram, as RFC 5722 has it for IPv6: no honest kernel sends one, of either
+family. Extension headers before a fragment header have done their work when that is read, and are
+left out. Read: RFC 791 3.2, RFC 815, RFC 8200 4.5.
 """
 
 from bisect import bisect
 
-from rootlessnet.wire import MalformedError, ipv4
+from rootlessnet.wire import MalformedError, families
 from rootlessnet.wire.ip import Packet
 
 MAX_DATAGRAMS = 64
@@ -16,12 +17,13 @@ _MAX_FRAGMENTS = 1024  # of one datagram; 65,535 bytes at the smallest MTU need 
 
 
 class _Datagram:
-    __slots__ = ("fragments", "head", "offsets", "received", "since", "size")
+    __slots__ = ("fragments", "head", "offsets", "protocol", "received", "since", "size")
 
     def __init__(self, now: float) -> None:
         self.fragments: dict[int, bytes] = {}  # by offset
         self.offsets: list[int] = []  # ascending
-        self.head = b""  # the first fragment's frame up to its payload
+        self.head = b""  # the first fragment's frame up to its network header
+        self.protocol = 0  # that the first fragment names
         self.size = -1  # known once the last fragment came
         self.received = 0
         self.since = now
@@ -36,9 +38,7 @@ class Fragments:
     def add(self, packet: Packet, frame: memoryview, now: float) -> memoryview | None:
         """Keep a fragment. Returns a frame with the whole packet once nothing is missing."""
         self._expire(now)
-        key = (
-            packet.addresses + bytes((packet.protocol,)) + packet.identification.to_bytes(2, "big")
-        )
+        key = packet.datagram
         datagram = self._datagrams.get(key)
         if datagram is None:
             if len(self._datagrams) >= MAX_DATAGRAMS:
@@ -61,7 +61,7 @@ class Fragments:
             return  # a repeat
         if (
             not data
-            or end > ipv4.MAX_LENGTH - ipv4.SIZE
+            or end > families.of(packet.addresses).max_payload
             or (packet.more_fragments and len(data) % 8)
         ):
             raise MalformedError("fragment of an impossible size")
@@ -81,14 +81,15 @@ class Fragments:
             raise MalformedError("fragment behind the last")
         if offset == 0:
             datagram.head = bytes(frame[: packet.header_start])
+            datagram.protocol = packet.protocol
         offsets.insert(at, offset)
         datagram.fragments[offset] = data
         datagram.received += len(data)
 
     def _assemble(self, datagram: _Datagram, packet: Packet) -> memoryview:
         payload = b"".join([datagram.fragments[offset] for offset in datagram.offsets])
-        header = ipv4.build(
-            packet.addresses, packet.protocol, len(payload), packet.hop_limit, fragment=0
+        header = families.of(packet.addresses).build_whole(
+            packet.addresses, datagram.protocol, len(payload), packet.hop_limit
         )
         return memoryview(datagram.head + header + payload)
 

@@ -11,22 +11,17 @@ from struct import Struct
 
 from rootlessnet.stack.host import Device, Payload
 from rootlessnet.stack.network import Network
-from rootlessnet.wire import ethernet, icmp, ip, ipv4, tcp, udp, vnet
+from rootlessnet.wire import ethernet, families, ip, tcp, udp, vnet
 from rootlessnet.wire.checksum import checksum, fold, pseudo_header_sum, word_sum
+from rootlessnet.wire.icmp import Reason
+from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT
 
 _IP = ethernet.PAYLOAD
-_TRANSPORT = _IP + ipv4.SIZE
-_CSUM_START = _TRANSPORT - ethernet.START
-_TCP_END = _TRANSPORT + tcp.SIZE
-_UDP_END = _TRANSPORT + udp.SIZE
 
 _LENGTH = Struct("!H")
-_LENGTH_AT = _IP + 2
-_IP_CHECKSUM_AT = _IP + 10
 _TCP_FIELDS = Struct("!IIBBHH")  # seq, ack, offset, flags, window, checksum
-_TCP_FIELDS_AT = _TRANSPORT + 4
 _UDP_FIELDS = Struct("!HH")  # length, checksum
-_UDP_FIELDS_AT = _TRANSPORT + 4
+_PORTS = 4  # bytes of both, before these fields
 
 _pack_vnet = vnet.HEADER.pack_into
 _pack_length = _LENGTH.pack_into
@@ -44,61 +39,83 @@ class Frames:
 
     def template(self, addresses: bytes, protocol: int, transport: bytes) -> bytearray:
         """Everything before the payload, lengths and checksums still open."""
-        network = self.network
-        return bytearray(
-            vnet.NO_OFFLOAD
-            + ethernet.HEADER.pack(network.guest_mac, network.mac, ethernet.TYPE_IPV4)
-            + ipv4.build(addresses, protocol, 0)
-            + transport
-        )
+        family = families.of(addresses)
+        header = family.build(addresses, protocol, 0, DEFAULT_HOP_LIMIT)
+        return bytearray(self._link_header(family.ethertype) + header + transport)
 
-    def send(self, addresses: bytes, protocol: int, message: bytes) -> None:
+    def send(
+        self,
+        addresses: bytes,
+        protocol: int,
+        message: bytes,
+        hop_limit: int = DEFAULT_HOP_LIMIT,
+    ) -> None:
         """Send a transport message that carries its own checksum, in fragments if it must."""
-        network = self.network
-        head = vnet.NO_OFFLOAD + ethernet.HEADER.pack(
-            network.guest_mac, network.mac, ethernet.TYPE_IPV4
-        )
-        if ipv4.SIZE + len(message) <= network.mtu:
-            self.write(head + ipv4.build(addresses, protocol, len(message)), message)
+        family = families.of(addresses)
+        head = self._link_header(family.ethertype)
+        mtu = self.network.mtu
+        if family.header_size + len(message) <= mtu:
+            self.write(head + family.build(addresses, protocol, len(message), hop_limit), message)
             return
-        step = (network.mtu - ipv4.SIZE) & ~7
+        step = (mtu - family.fragment_overhead) & ~7
         self._identification = self._identification % 0xFFFF + 1
         for offset in range(0, len(message), step):
             part = message[offset : offset + step]
-            more = ipv4.MORE_FRAGMENTS if offset + step < len(message) else 0
-            header = ipv4.build(
-                addresses,
-                protocol,
-                len(part),
-                identification=self._identification,
-                fragment=offset // 8 | more,
+            more = offset + step < len(message)
+            header = family.build_fragment(
+                addresses, protocol, len(part), self._identification, offset, more
             )
             self.write(head + header, part)
 
-    def send_icmp_error(
-        self, source: bytes, kind: int, code: int, packet: Payload, info: int = 0
+    def refuse(
+        self, packet: Payload, reason: Reason, source: bytes | None = None, info: int = 0
     ) -> None:
-        """Tell the guest of an error about `packet`, which begins with its IPv4 header. `info` is
-        what `wire.icmp.build_error` takes.
+        """Tell the guest why its `packet`, which begins with its network header, went no further.
+        `source` None: the gateway does. `info` is what `Dialect.build_error` takes.
         """
-        destination = bytes(packet[12:16])
-        self.send(source + destination, ip.ICMP, icmp.build_error(kind, code, packet, info))
+        family = families.OF_VERSION[packet[0] >> 4]
+        self.send_icmp_error(packet, family.icmp.numbers[reason], source, info)
+
+    def send_icmp_error(
+        self, packet: Payload, error: tuple[int, int], source: bytes | None = None, info: int = 0
+    ) -> None:
+        """The same by type and code."""
+        family = families.OF_VERSION[packet[0] >> 4]
+        guest = bytes(packet[family.addresses_at :][: family.address_size])
+        addresses = (source or self.network.plan_of(guest).gateway) + guest
+        dialect = family.icmp
+        message = dialect.build_error(error, packet, addresses, info)
+        self.send(addresses, dialect.protocol, message)
 
     def send_udp(self, addresses: bytes, ports: bytes, payload: Payload) -> None:
         """Send one datagram that belongs to no flow."""
         UdpHeader(self, addresses, ports).send(payload, 0)
 
+    def _link_header(self, ethertype: int) -> bytes:
+        network = self.network
+        return vnet.NO_OFFLOAD + ethernet.HEADER.pack(network.guest_mac, network.mac, ethertype)
+
 
 class TcpHeader:
     """The headers of the segments of one connection towards the guest."""
 
-    __slots__ = ("_header", "_ip_sum", "_pseudo_sum", "_write")
+    __slots__ = (
+        *("_checksum_at", "_fields_at", "_gso", "_header", "_ip_length", "_ip_sum", "_length_at"),
+        *("_pseudo_sum", "_start", "_write"),
+    )
 
     def __init__(self, frames: Frames, addresses: bytes, ports: bytes) -> None:
+        family = families.of(addresses)
         self._write: Callable[[bytes | bytearray, Payload], None] = frames.write
-        self._header = frames.template(addresses, ip.TCP, ports + bytes(tcp.SIZE - 4))
-        self._ip_sum = ipv4.header_sum(addresses, ip.TCP)
+        self._header = frames.template(addresses, ip.TCP, ports + bytes(tcp.SIZE - _PORTS))
+        self._ip_sum = family.header_sum(addresses, ip.TCP)
         self._pseudo_sum = pseudo_header_sum(addresses, ip.TCP, 0)
+        self._ip_length = family.length_of_header
+        self._length_at = _IP + family.length_at
+        self._checksum_at = family.checksum_at and _IP + family.checksum_at
+        self._fields_at = _IP + family.header_size + _PORTS
+        self._start = _IP + family.header_size - ethernet.START
+        self._gso = family.tcp_segments
 
     def send(
         self,
@@ -115,18 +132,19 @@ class TcpHeader:
         size = len(payload)
         header_size = tcp.SIZE + len(options)
         length = header_size + size
+        start = self._start
         if size > mss:
-            _pack_vnet(
-                header, 0, 1, vnet.GSO_TCPV4, _CSUM_START + header_size, mss, _CSUM_START, 16
-            )
+            _pack_vnet(header, 0, 1, self._gso, start + header_size, mss, start, 16)
         else:
-            _pack_vnet(header, 0, 1, 0, 0, 0, _CSUM_START, 16)
-        total = self._ip_sum + ipv4.SIZE + length
-        _pack_length(header, _LENGTH_AT, ipv4.SIZE + length)
-        _pack_length(header, _IP_CHECKSUM_AT, (total - 1) % 0xFFFF + 1 ^ 0xFFFF)
+            _pack_vnet(header, 0, 1, 0, 0, 0, start, 16)
+        ip_length = self._ip_length + length
+        _pack_length(header, self._length_at, ip_length)
+        if self._checksum_at:
+            total = self._ip_sum + ip_length
+            _pack_length(header, self._checksum_at, (total - 1) % 0xFFFF + 1 ^ 0xFFFF)
         _pack_tcp(
             header,
-            _TCP_FIELDS_AT,
+            self._fields_at,
             seq,
             ack,
             header_size << 2,
@@ -140,12 +158,15 @@ class TcpHeader:
 class UdpHeader:
     """The headers of the datagrams of one flow towards the guest."""
 
-    __slots__ = ("_frames", "_header", "_ip_sum", "_pseudo_sum")
+    __slots__ = ("_addresses", "_family", "_frames", "_header", "_ip_sum", "_ports", "_pseudo_sum")
 
     def __init__(self, frames: Frames, addresses: bytes, ports: bytes) -> None:
+        self._family = families.of(addresses)
         self._frames = frames
-        self._header = frames.template(addresses, ip.UDP, ports + bytes(udp.SIZE - 4))
-        self._ip_sum = ipv4.header_sum(addresses, ip.UDP)
+        self._addresses = addresses
+        self._ports = ports
+        self._header = frames.template(addresses, ip.UDP, ports + bytes(udp.SIZE - _PORTS))
+        self._ip_sum = self._family.header_sum(addresses, ip.UDP)
         self._pseudo_sum = pseudo_header_sum(addresses, ip.UDP, 0)
 
     def send(self, payload: Payload, segment: int) -> None:
@@ -157,25 +178,27 @@ class UdpHeader:
             self.send(payload[:most], segment)
             self.send(payload[most:], segment)
             return
+        family = self._family
         length = udp.SIZE + len(payload)
-        largest = ipv4.SIZE + udp.SIZE + (segment or len(payload))
+        largest = family.header_size + udp.SIZE + (segment or len(payload))
         if largest > self._frames.network.mtu:
             self._send_fragments(payload, segment or len(payload))
             return
+        transport = _IP + family.header_size
+        start = transport - ethernet.START
         if segment and len(payload) > segment:
-            _pack_vnet(
-                header, 0, 1, vnet.GSO_UDP_L4, _UDP_END - ethernet.START, segment, _CSUM_START, 6
-            )
+            _pack_vnet(header, 0, 1, vnet.GSO_UDP_L4, start + udp.SIZE, segment, start, 6)
         else:
-            _pack_vnet(header, 0, 1, 0, 0, 0, _CSUM_START, 6)
-        _pack_length(header, _LENGTH_AT, ipv4.SIZE + length)
-        _pack_length(header, _IP_CHECKSUM_AT, checksum(self._ip_sum + ipv4.SIZE + length))
-        _pack_udp(header, _UDP_FIELDS_AT, length, fold(self._pseudo_sum + length))
+            _pack_vnet(header, 0, 1, 0, 0, 0, start, 6)
+        ip_length = family.length_of_header + length
+        _pack_length(header, _IP + family.length_at, ip_length)
+        if family.checksum_at:
+            _pack_length(header, _IP + family.checksum_at, checksum(self._ip_sum + ip_length))
+        _pack_udp(header, transport + _PORTS, length, fold(self._pseudo_sum + length))
         self._frames.write(header, payload)
 
     def _send_fragments(self, payload: Payload, segment: int) -> None:
-        addresses = bytes(self._header[_IP + 12 : _TRANSPORT])
-        ports = bytes(self._header[_TRANSPORT:_UDP_FIELDS_AT])
+        addresses, ports = self._addresses, self._ports
         for offset in range(0, max(len(payload), 1), segment or 1):
             data = bytes(payload[offset : offset + segment])
             length = udp.SIZE + len(data)

@@ -4,21 +4,23 @@
 of frames `end_batch` sends the acknowledgements it left owing. The one timer of the loop is armed
 for `next_deadline` and calls `expire`. Malformed frames are counted and dropped: nothing a guest
 sends raises past here. The gateway is a hop: it answers a packet whose TTL ends here, and what goes
-on has one less. Read: RFC 1812 (what a gateway owes), RFC 826.
+on has one less. Read: RFC 1812 (what a gateway owes), RFC 4443 2.4 (which errors nobody is told).
 """
 
 from rootlessnet.stack.echo_flows import EchoFlows
 from rootlessnet.stack.fragments import Fragments
 from rootlessnet.stack.frames import Frames
 from rootlessnet.stack.host import Device, Host
-from rootlessnet.stack.network import Network
+from rootlessnet.stack.neighbours import Neighbours
+from rootlessnet.stack.network import UNSPECIFIED_6, Network, Plan, is_link_local
 from rootlessnet.stack.tcp_flows import TcpFlows
 from rootlessnet.stack.udp_flows import UdpFlows
 from rootlessnet.tcp.engine import Engine
 from rootlessnet.tcp.timers import Timers
-from rootlessnet.wire import MalformedError, arp, ethernet, icmp, ip, ipv4
-from rootlessnet.wire.arp import Arp
+from rootlessnet.wire import MalformedError, ethernet, ip, ipv6
+from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import Packet
+from rootlessnet.wire.ipv6 import RefusedError
 
 
 class Gateway:
@@ -26,15 +28,16 @@ class Gateway:
 
     def __init__(self, network: Network, device: Device, host: Host, secret: bytes) -> None:
         self._network = network
-        self._write = device.write
         self._frames = Frames(device, network)
         timers = Timers()
         self._engine = Engine(timers, secret)
         self.tcp = TcpFlows(self._engine, self._frames, host)
         self.udp = UdpFlows(timers, self._frames, host)
         self.echo = EchoFlows(timers, self._frames, host)
+        self._neighbours = Neighbours(self._frames)
         self._fragments = Fragments()
         self._packet = Packet()
+        self._plans = {plan.family.ethertype: plan for plan in network.plans}
         self.end_batch = self._engine.end_batch
         self.next_deadline = self._engine.next_deadline
         self.expire = self._engine.expire
@@ -48,74 +51,116 @@ class Gateway:
             if len(frame) < ethernet.PAYLOAD:
                 raise MalformedError("frame is too short")
             kind = frame[ethernet.PAYLOAD - 2] << 8 | frame[ethernet.PAYLOAD - 1]
-            if kind == ethernet.TYPE_IPV4:
-                ipv4.parse(frame, ethernet.PAYLOAD, self._packet)
-                self._receive_packet(frame, now)
+            plan = self._plans.get(kind)
+            if plan is not None:
+                plan.parse(frame, ethernet.PAYLOAD, self._packet)
+                self._receive_packet(plan, frame, now)
             elif kind == ethernet.TYPE_ARP:
-                self._receive_arp(frame)
+                self._neighbours.receive_arp(frame)
             else:
                 self.dropped["unknown protocol"] += 1
+        except RefusedError as refused:
+            self.dropped["malformed"] += 1
+            self._refuse_header(self._plans[kind], frame, refused)
         except MalformedError:
             self.dropped["malformed"] += 1
 
-    def _receive_packet(self, frame: memoryview, now: float) -> None:
+    def _receive_packet(self, plan: Plan, frame: memoryview, now: float) -> None:
         packet = self._packet
-        network = self._network
-        if not packet.addresses.startswith(network.guest) and not network.may_be_source(
-            packet.source
-        ):
-            self.dropped["foreign source"] += 1
-            return
-        if packet.hop_limit <= 1 and not network.is_own(packet.destination):
-            self.dropped["hop limit"] += 1
-            self._send_error(icmp.TIME_EXCEEDED, icmp.TTL_EXCEEDED, frame)
+        if (
+            packet.hop_limit <= 1 or not packet.addresses.startswith(plan.guest)
+        ) and not self._goes_on(plan, frame):
             return
         if packet.is_fragment:
             whole = self._fragments.add(packet, frame, now)
             if whole is None:
                 return
             frame = whole
-            ipv4.parse(frame, packet.header_start, packet)
+            self._parse_whole(plan, frame)
         protocol = packet.protocol
         if protocol == ip.TCP:
             self.tcp.receive(packet, frame, now)
         elif protocol == ip.UDP:
             self.udp.receive(packet, frame, now)
-        elif protocol == ip.ICMP:
-            self._receive_icmp(frame, now)
+        elif protocol == plan.family.icmp.protocol:
+            self._receive_icmp(plan, frame, now)
         else:
             self.dropped["unknown protocol"] += 1
-            self._send_error(icmp.DESTINATION_UNREACHABLE, icmp.PROTOCOL_UNREACHABLE, frame)
+            if protocol != ipv6.NO_NEXT_HEADER:
+                self._refuse(plan, frame, Reason.PROTOCOL_UNREACHABLE, packet.protocol_at)
 
-    def _send_error(self, kind: int, code: int, frame: memoryview) -> None:
+    def _goes_on(self, plan: Plan, frame: memoryview) -> bool:
+        """Judge a packet whose source is not the guest's own address, or whose hops end here."""
+        packet = self._packet
+        source, destination = packet.source, packet.destination
+        is_admitted = source == plan.guest or plan.may_be_source(source)
+        if self._is_about_link(plan, frame) and (is_admitted or source == UNSPECIFIED_6):
+            return True
+        if not is_admitted:
+            self.dropped["foreign source"] += 1
+            return False
+        if self._network.is_own(destination):
+            return True
+        if packet.hop_limit <= 1:
+            self.dropped["hop limit"] += 1
+            self._refuse(plan, frame, Reason.HOP_LIMIT_EXCEEDED)
+            return False
+        if is_link_local(source):
+            self.dropped["foreign source"] += 1
+            self._refuse(plan, frame, Reason.BEYOND_SCOPE)
+            return False
+        return True
+
+    def _is_about_link(self, plan: Plan, frame: memoryview) -> bool:
+        packet, dialect = self._packet, plan.family.icmp
+        return (
+            packet.protocol == dialect.protocol
+            and not packet.is_fragment
+            and packet.start < packet.end
+            and frame[packet.start] in dialect.link_messages
+        )
+
+    def _parse_whole(self, plan: Plan, frame: memoryview) -> None:
+        """Parse what was put together of fragments; raises MalformedError."""
+        try:
+            plan.family.parse(frame, self._packet.header_start, self._packet)
+        except RefusedError as refused:
+            self._refuse_header(plan, frame, refused)
+            raise MalformedError(str(refused)) from None
+
+    def _refuse(self, plan: Plan, frame: memoryview, reason: Reason, info: int = 0) -> None:
         """Tell the guest of an error about its packet, unless RFC 1122 3.2.2 forbids it."""
-        packet, network = self._packet, self._network
+        packet = self._packet
         if (
-            network.is_for_many(packet.destination)
+            plan.is_for_many(packet.destination)
             or (packet.is_fragment and packet.fragment_offset)
-            or (packet.protocol == ip.ICMP and icmp.is_error(frame, packet.start, packet.end))
+            or (
+                packet.protocol == plan.family.icmp.protocol
+                and plan.family.icmp.is_error(frame, packet.start, packet.end)
+            )
         ):
             return
-        quote = frame[packet.header_start : packet.end]
-        self._frames.send_icmp_error(network.gateway, kind, code, quote)
+        self._frames.refuse(frame[packet.header_start : packet.end], reason, info=info)
 
-    def _receive_icmp(self, frame: memoryview, now: float) -> None:
+    def _refuse_header(self, plan: Plan, frame: memoryview, refused: RefusedError) -> None:
+        """Tell the guest what is wrong with the headers of its packet, unless RFC 4443 2.4 e
+        forbids it.
+        """
         packet = self._packet
-        unreachable = icmp.parse_unreachable(frame, packet.start, packet.end)
-        if unreachable is None:
-            self.echo.receive(packet, frame, now)
-        else:
-            self.tcp.unreachable(*unreachable)
+        if packet.source != plan.guest and not plan.may_be_source(packet.source):
+            return
+        if plan.is_for_many(packet.destination) and not refused.also_to_many:
+            return
+        error = (plan.family.icmp.parameter_problem, refused.code)
+        quote = frame[packet.header_start : packet.end]
+        self._frames.send_icmp_error(quote, error, info=refused.pointer)
 
-    def _receive_arp(self, frame: memoryview) -> None:
-        """Answer for the gateway's and the DNS address, and learn the guest's hardware address."""
-        message = arp.parse(frame)
-        network = self._network
-        if message.sender == network.guest:
-            network.guest_mac = message.sender_mac
-        if message.operation == arp.REQUEST and network.is_own(message.target):
-            mac = ethernet.gateway_mac(message.target)
-            self._write(
-                arp.build(Arp(arp.REPLY, mac, message.target, message.sender_mac, message.sender)),
-                b"",
-            )
+    def _receive_icmp(self, plan: Plan, frame: memoryview, now: float) -> None:
+        packet, dialect = self._packet, plan.family.icmp
+        failed = dialect.parse_error(frame, packet.start, packet.end)
+        if failed is not None:
+            self.tcp.failed(*failed, plan.family)
+        elif frame[packet.start] in dialect.link_messages:
+            self._neighbours.receive_icmp(packet, frame)
+        else:
+            self.echo.receive(packet, frame, now)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from rootlessnet.tcp.connection import Connection
 from rootlessnet.tcp.interface import User
+from rootlessnet.wire.families import Family
 
 SocketAddress = tuple[str, int]  # an IP address as text, and a port
 Payload = bytes | bytearray | memoryview
@@ -53,7 +54,8 @@ class Receiver(Protocol):
         self, payload: bytes, remote: SocketAddress, kind: int, code: int, offender: str, info: int
     ) -> None:
         """An ICMP error came from `offender` about a datagram to `remote` that began with
-        `payload`. `info` is the MTU of the next hop or the octet at fault, if it tells of one.
+        `payload`. `kind` and `code` are those of the family of `remote`; `info` is the MTU of the
+        next hop or the octet at fault, if it tells of one.
         """
 
     def refused(self, payload: Payload, remote: SocketAddress, error: int) -> None:
@@ -91,10 +93,10 @@ class Host(Protocol):
     def open_tcp(self) -> HostTcp:
         """A TCP socket that is not connected yet."""
 
-    def open_udp(self, receiver: Receiver) -> HostDatagram:
+    def open_udp(self, receiver: Receiver, family: Family) -> HostDatagram:
         """A UDP socket on a port of the host's choice. Raises OSError."""
 
-    def open_echo(self, receiver: Receiver) -> HostDatagram:
+    def open_echo(self, receiver: Receiver, family: Family) -> HostDatagram:
         """A ping socket: ICMP messages with an identifier of its own. Raises OSError."""
 
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:

@@ -1,103 +1,181 @@
 """The guest's network: its addresses, and what of the host's network it may reach.
 
-Addresses are bytes as they stand in a packet. The host's loopback is out of reach, however it is
-spelled, unless the user opened it; then the gateway's address leads there. Read: RFC 6890 (special
-addresses).
+Addresses are bytes as they stand in a packet. There is a plan for each family that the guest has,
+and its size tells to which of them an address belongs: nothing leads from one family to the other,
+but for clients of a family that the guest does not have. The host's loopback is out of reach,
+however it is spelled, unless the user opened it; then the gateway's address leads there. Read: RFC
+6890 (special addresses), RFC 4291 2.5 (those of IPv6), RFC 6052 and RFC 3056 (IPv4 in IPv6).
 """
 
 import errno
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from rootlessnet.wire import ethernet, icmp, ipv4
+from rootlessnet.wire import ethernet, families
+from rootlessnet.wire.families import Family
+from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT
 
 # What the guest is told when the host's kernel refuses to send or connect, by errno.
-UNREACHABLE_CODES = {
-    errno.ENETUNREACH: icmp.NET_UNREACHABLE,
-    errno.EHOSTUNREACH: icmp.HOST_UNREACHABLE,
-    errno.EACCES: icmp.ADMIN_PROHIBITED,
-    errno.EPERM: icmp.ADMIN_PROHIBITED,
+REASONS = {
+    errno.ENETUNREACH: Reason.NO_ROUTE,
+    errno.EHOSTUNREACH: Reason.HOST_UNREACHABLE,
+    errno.EACCES: Reason.PROHIBITED,
+    errno.EPERM: Reason.PROHIBITED,
+    errno.EAFNOSUPPORT: Reason.NO_ROUTE,  # a host whose kernel has no IPv6
 }
 
-_LOOPBACK = "127.0.0.1"
+GATEWAY_LINK_LOCAL = IPv6Address("fe80::2").packed
+UNSPECIFIED_6 = bytes(16)
+
+_LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
+# Where IPv6 packets carry an IPv4 address, and from which byte on.
+_NAT64, _6TO4 = IPv6Address("64:ff9b::").packed[:12], b"\x20\x02"
+
+Address = IPv4Address | IPv6Address
 
 
 class Unreachable(Exception):
-    """The guest may not send there. `code` is that of the ICMP error; None: say nothing."""
+    """The guest may not send there. `reason` is for an ICMP error; None: say nothing."""
 
-    def __init__(self, code: int | None) -> None:
-        super().__init__(code)
-        self.code = code
+    def __init__(self, reason: Reason | None) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
-class Network:
-    """The address plan. `mtu` is in bytes; `guest_mac` is where all frames go."""
+def is_link_local(address: bytes) -> bool:
+    """Whether an address is of IPv6 and leads no further than the link (RFC 4291 2.5.6)."""
+    return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
-    hop_limit = DEFAULT_HOP_LIMIT
+
+class Plan:
+    """The addresses of one family, and what is special about others. `own` are the stack's.
+
+    The gateway has one of the link, too, where the family has such.
+    """
 
     def __init__(
-        self,
-        cidr: IPv4Network,
-        gateway: IPv4Address,
-        dns: IPv4Address,
-        guest: IPv4Address,
-        mtu: int,
-        guest_mac: bytes,
-        host_loopback: bool,
+        self, cidr: IPv4Network | IPv6Network, gateway: Address, dns: Address, guest: Address
     ) -> None:
         self._cidr = cidr
         self.gateway = gateway.packed
         self.dns = dns.packed
         self.guest = guest.packed
-        self.mtu = mtu
-        self.guest_mac = guest_mac
-        self.mac = ethernet.gateway_mac(self.gateway)
-        self._nobody, self._broadcast = cidr.network_address.packed, cidr.broadcast_address.packed
-        self._host_loopback = host_loopback
+        self.family = families.of(self.guest)
+        self.parse = self.family.parse  # once a packet: one look-up less
+        self.own = {self.gateway, self.dns}
+        self._nobody = cidr.network_address.packed
+        self._broadcast = b""
+        if self.family is families.IPV6:
+            self.own.add(GATEWAY_LINK_LOCAL)
+        else:
+            self._broadcast = cidr.broadcast_address.packed
 
-    def is_own(self, address: bytes) -> bool:
-        """Whether the stack itself answers for `address`."""
-        return address in (self.gateway, self.dns)
+    def __contains__(self, address: bytes) -> bool:
+        """Whether it is of the guest's own network."""
+        return ip_address(address) in self._cidr
 
     def may_be_source(self, address: bytes) -> bool:
         """Whether a packet of the guest may carry this source (RFC 2827, RFC 1122 3.2.1.3)."""
-        if address in (self._nobody, self._broadcast) or self.is_own(address):
+        if address in (self._nobody, self._broadcast) or address in self.own:
             return False
-        return IPv4Address(address) in self._cidr
+        return address in self or is_link_local(address)
 
     def is_for_many(self, destination: bytes) -> bool:
         """Multicast, reserved and broadcast: RFC 1122 3.2.2 allows no ICMP error about those."""
+        if self.family is families.IPV6:
+            return destination[0] == 0xFF
         return destination[0] >= 224 or destination == self._broadcast
 
-    def path_mtu(self, told: int) -> int:
+    def is_shown(self, address: Address) -> bool:
+        """Whether the guest may see who has this address, and would answer to the gateway."""
+        packed = address.packed
+        return (
+            len(packed) == len(self.guest)
+            and not (address.is_loopback or address.is_unspecified)
+            and not is_link_local(packed)
+            and packed not in self
+        )
+
+
+class Network:
+    """The address plans: that of IPv4, and of IPv6 if the guest has it. `mtu` is in bytes;
+    `guest_mac` is where all frames go.
+    """
+
+    hop_limit = DEFAULT_HOP_LIMIT
+
+    def __init__(
+        self, plans: Sequence[Plan], mtu: int, guest_mac: bytes, host_loopback: bool
+    ) -> None:
+        """`plans` begin with that of IPv4."""
+        self.plans = plans
+        self.mtu = mtu
+        self.guest_mac = guest_mac
+        self.mac = ethernet.gateway_mac(plans[0].gateway)
+        self._by_size = {len(plan.guest): plan for plan in plans}
+        self._own = frozenset(address for plan in plans for address in plan.own)
+        self._dns = frozenset(plan.dns for plan in plans)
+        self._host_loopback = host_loopback
+
+    def plan_of(self, address: bytes) -> Plan:
+        """The plan of the family that an address belongs to."""
+        return self._by_size[len(address)]
+
+    def is_own(self, address: bytes) -> bool:
+        """Whether the stack itself answers for `address`."""
+        return address in self._own
+
+    def is_dns(self, address: bytes) -> bool:
+        """Whether the built-in nameserver has `address`."""
+        return address in self._dns
+
+    def is_for_many(self, destination: bytes) -> bool:
+        """Multicast, reserved and broadcast: RFC 1122 3.2.2 allows no ICMP error about those."""
+        return self.plan_of(destination).is_for_many(destination)
+
+    def path_mtu(self, told: int, family: Family) -> int:
         """What the guest may be told of a path whose MTU somebody says is `told`."""
-        return min(max(told, ipv4.MIN_MTU), self.mtu)
+        return min(max(told, family.min_mtu), self.mtu)
 
     def translate(self, destination: bytes) -> str:
         """The host's address for a destination of the guest's; raises Unreachable."""
-        if destination == self.gateway:
+        plan = self.plan_of(destination)
+        if destination == plan.gateway:
             if self._host_loopback:
-                return _LOOPBACK
-            raise Unreachable(icmp.NET_UNREACHABLE)
-        if self.is_for_many(destination):
+                return _LOOPBACKS[plan.family.version]
+            raise Unreachable(Reason.NO_ROUTE)
+        if plan.is_for_many(destination):
             raise Unreachable(None)
-        address = IPv4Address(destination)
-        if address in self._cidr:
-            raise Unreachable(icmp.HOST_UNREACHABLE)
-        if destination[0] in (0, 127):
-            raise Unreachable(icmp.NET_UNREACHABLE)
-        return str(address)
+        if destination in plan or is_link_local(destination):
+            raise Unreachable(Reason.HOST_UNREACHABLE)
+        if destination[0] in (0, 127) if len(destination) == 4 else self._is_alias(destination):
+            raise Unreachable(Reason.NO_ROUTE)
+        return str(ip_address(destination))
+
+    def _is_alias(self, destination: bytes) -> bool:
+        """Whether an IPv6 address is the loopback, unspecified, reserved, or one that an IPv4
+        address of this kind, or of the guest's own network, hides in.
+        """
+        if destination.startswith(_NAT64):
+            inner = destination[12:]
+        elif destination.startswith(_6TO4):
+            inner = destination[2:6]
+        else:
+            return destination[0] == 0
+        return inner[0] in (0, 127) or inner in self.plans[0]
 
     def client(self, address: str) -> bytes:
         """The address under which the guest sees a client of a published port.
 
-        A client on the host's loopback, of another family, or one whose address the guest's own
-        network hides, appears as the gateway.
+        A client on the host's loopback, or one whose address the guest's own network hides, appears
+        as the gateway; so does one of a family that the guest does not have, as that of IPv4.
         """
-        try:
-            client = IPv4Address(address)
-        except ValueError:
-            return self.gateway
-        if client.is_loopback or client.is_unspecified or client in self._cidr:
-            return self.gateway
-        return client.packed
+        client = ip_address(address)
+        plan = self._by_size.get(len(client.packed), self.plans[0])
+        return client.packed if plan.is_shown(client) else plan.gateway
+
+    def offender(self, address: str, family: Family) -> bytes:
+        """The address, of this family, under which the guest sees who sent an ICMP error."""
+        plan, offender = self._by_size[family.address_size], ip_address(address)
+        return offender.packed if plan.is_shown(offender) else plan.gateway

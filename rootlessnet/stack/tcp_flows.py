@@ -13,28 +13,20 @@ from itertools import chain
 
 from rootlessnet.stack.frames import Frames, TcpHeader
 from rootlessnet.stack.host import Host, SocketAddress
-from rootlessnet.stack.network import UNREACHABLE_CODES, Unreachable
+from rootlessnet.stack.network import REASONS, Unreachable
 from rootlessnet.tcp.connection import Connection
 from rootlessnet.tcp.engine import Engine
 from rootlessnet.tcp.interface import User
-from rootlessnet.wire import icmp, ip, ipv4, tcp
-from rootlessnet.wire.ip import Packet
+from rootlessnet.wire import families, ip, tcp
+from rootlessnet.wire.families import Family
+from rootlessnet.wire.icmp import Reason
+from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT, Packet
 from rootlessnet.wire.tcp import ACK, RST, SYN, Segment
 
 MAX_FLOWS = 32768  # and at most half of the host's sockets
 MAX_CONNECTING = 1024  # of them, those whose host still connects, and at most a quarter
-_HEADERS = ipv4.SIZE + tcp.SIZE
 _DNS_PORT = 53
 _EPHEMERAL = range(49152, 65536)  # RFC 6335
-
-# RFC 9293 3.9.2.2 and RFC 1812 5.2.7.1. The others may pass (MUST-56), or are about sizes.
-_HARD = (
-    icmp.PROTOCOL_UNREACHABLE,
-    icmp.PORT_UNREACHABLE,
-    icmp.NET_PROHIBITED,
-    icmp.HOST_PROHIBITED,
-    icmp.ADMIN_PROHIBITED,
-)
 
 _RESET = (errno.ECONNREFUSED, errno.ECONNRESET)
 # A native connect would still wait: the guest sends its SYN again, and a new connect may succeed.
@@ -69,8 +61,8 @@ class TcpFlow:
         if error in _EXHAUSTED:
             self._flows.make_room()
         if error not in _SILENT:
-            code = UNREACHABLE_CODES.get(error, icmp.HOST_UNREACHABLE)
-            self._flows.send_unreachable(self._key, self.connection.irs, code)
+            reason = REASONS.get(error, Reason.HOST_UNREACHABLE)
+            self._flows.send_unreachable(self._key, self.connection.irs, reason)
 
 
 class TcpFlows:
@@ -81,7 +73,6 @@ class TcpFlows:
         self._engine = engine
         self._host = host
         self._network = frames.network
-        self._mss = frames.network.mtu - _HEADERS
         self._flows: dict[bytes, Connection] = {}
         # Oldest first. Those that have connected meanwhile are sorted out when it is full.
         self._connecting: dict[bytes, Connection] = {}
@@ -105,13 +96,13 @@ class TcpFlows:
         else:
             connection.segment_arrives(segment, now)
 
-    def unreachable(self, code: int, quote: memoryview) -> None:
+    def failed(self, error: tuple[int, int], quote: memoryview, family: Family) -> None:
         """The guest says that a segment of ours did not get through; raises MalformedError.
 
         So does a firewall of the guest's that rejects a client. Read: RFC 5927 (what is forged).
         """
-        protocol, addresses, head = ipv4.parse_quote(quote)
-        if protocol == ip.TCP and code in _HARD:
+        protocol, addresses, head = family.parse_quote(quote)
+        if protocol == ip.TCP and error in family.icmp.refusals:
             connection = self._flows.get(ip.swapped(addresses) + bytes(head[2:4]) + bytes(head[:2]))
             if connection is not None:
                 connection.refused(int.from_bytes(head[4:8], "big"))
@@ -124,7 +115,7 @@ class TcpFlows:
             raise OSError(errno.ENOBUFS, "there are too many connections")
         network = self._network
         address, port = network.client(client[0]), client[1]
-        addresses = network.guest + address
+        addresses = network.plan_of(address).guest + address
         for candidate in chain((port,), _EPHEMERAL):
             ports = guest_port.to_bytes(2, "big") + candidate.to_bytes(2, "big")
             standing = self._flows.get(addresses + ports)
@@ -169,13 +160,11 @@ class TcpFlows:
                 connection.abandon()
                 return
 
-    def send_unreachable(self, key: bytes, seq: int, code: int) -> None:
+    def send_unreachable(self, key: bytes, seq: int, reason: Reason) -> None:
         """Tell the guest that the SYN of `key` did not get through."""
         addresses, ports = key[:-4], key[-4:]
-        quote = ipv4.build(addresses, ip.TCP, tcp.SIZE) + ports + seq.to_bytes(4, "big") + bytes(12)
-        self.frames.send_icmp_error(
-            self._network.gateway, icmp.DESTINATION_UNREACHABLE, code, quote
-        )
+        header = families.of(addresses).build(addresses, ip.TCP, tcp.SIZE, DEFAULT_HOP_LIMIT)
+        self.frames.refuse(header + ports + seq.to_bytes(4, "big") + bytes(12), reason)
 
     def _arrives_unknown(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:
         if segment.flags & (SYN | ACK | RST) == SYN:
@@ -189,8 +178,8 @@ class TcpFlows:
         try:
             targets = self._targets(packet.destination, int.from_bytes(segment.ports[2:], "big"))
         except Unreachable as unreachable:
-            if unreachable.code is not None:
-                self.send_unreachable(key, segment.seq, unreachable.code)
+            if unreachable.reason is not None:
+                self.send_unreachable(key, segment.seq, unreachable.reason)
             return
         if not targets:
             self._reset(packet, segment)
@@ -206,7 +195,7 @@ class TcpFlows:
 
     def _targets(self, destination: bytes, port: int) -> Sequence[SocketAddress]:
         """Where the host connects to; empty: nobody listens there."""
-        if destination == self._network.dns:
+        if self._network.is_dns(destination):
             return self._host.nameservers() if port == _DNS_PORT else ()
         return ((self._network.translate(destination), port),)
 
@@ -220,16 +209,17 @@ class TcpFlows:
 
     def _connect(self, flow: TcpFlow, key: bytes, user: User, now: float) -> Connection:
         iss = self._engine.initial_sequence_number(key, now)
-        flow.connection = self._flows[key] = Connection(self._engine, flow, user, self._mss, iss)
+        mss = self._network.mtu - families.of(key[:-4]).header_size - tcp.SIZE
+        flow.connection = self._flows[key] = Connection(self._engine, flow, user, mss, iss)
         return flow.connection
 
     def _reset(self, packet: Packet, segment: Segment) -> None:
         """Nobody is there (RFC 9293 3.10.7.1)."""
         ports = segment.ports[2:] + segment.ports[:2]
         header = TcpHeader(self.frames, ip.swapped(packet.addresses), ports)
+        mss = self._network.mtu  # of an empty segment, so of no interest
         if segment.flags & ACK:
-            header.send(segment.ack, 0, RST, 0, b"", self._mss, b"")
+            header.send(segment.ack, 0, RST, 0, b"", mss, b"")
         else:
-            header.send(
-                0, segment.seq + segment.length & 0xFFFFFFFF, RST | ACK, 0, b"", self._mss, b""
-            )
+            ack = segment.seq + segment.length & 0xFFFFFFFF
+            header.send(0, ack, RST | ACK, 0, b"", mss, b"")

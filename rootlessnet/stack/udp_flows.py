@@ -7,9 +7,10 @@ look-up serves both directions of both kinds.
 from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
 from rootlessnet.stack.frames import Frames, UdpHeader
 from rootlessnet.stack.host import Host, SocketAddress
-from rootlessnet.stack.network import UNREACHABLE_CODES, Unreachable
+from rootlessnet.stack.network import REASONS, Unreachable
 from rootlessnet.tcp.timers import Timers
-from rootlessnet.wire import icmp, ip, udp, vnet
+from rootlessnet.wire import families, ip, udp, vnet
+from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import Packet
 
 MAX_FLOWS = 4096  # and at most an eighth of the host's sockets
@@ -21,8 +22,6 @@ class UdpFlow(DatagramFlow):
 
     __slots__ = ("_header",)
 
-    protocol = ip.UDP
-
     def __init__(
         self, frames: Frames, key: bytes, endpoint: Endpoint, remote: SocketAddress, now: float
     ) -> None:
@@ -33,9 +32,9 @@ class UdpFlow(DatagramFlow):
     def deliver(self, payload: memoryview, segment: int) -> None:
         self._header.send(payload, segment)
 
-    def quoted(self, payload: bytes, size: int) -> tuple[bytes, bytes]:
+    def quoted(self, payload: bytes, size: int) -> tuple[int, bytes, bytes]:
         length = (udp.SIZE + size).to_bytes(2, "big")
-        return self.key[:-4], self.key[-4:] + length + bytes(2) + payload
+        return ip.UDP, self.key[:-4], self.key[-4:] + length + bytes(2) + payload
 
 
 class OutboundEndpoint(Endpoint):
@@ -96,7 +95,7 @@ class UdpFlows:
         key = packet.addresses + bytes(frame[packet.start : packet.start + 4])
         flow = self._flows.get(key)
         if flow is None:
-            if packet.destination == self._network.dns and port == _DNS_PORT:
+            if port == _DNS_PORT and self._network.is_dns(packet.destination):
                 self._resolve(key, bytes(payload))
                 return
             try:
@@ -119,7 +118,8 @@ class UdpFlows:
     ) -> DatagramFlow:
         """A new client of a published port."""
         network = self._network
-        addresses = network.guest + network.client(client[0])
+        address = network.client(client[0])
+        addresses = network.plan_of(address).guest + address
         candidate = client[1]
         while True:  # two clients may look alike from inside: bounded, the table is smaller
             key = addresses + guest_port.to_bytes(2, "big") + candidate.to_bytes(2, "big")
@@ -131,18 +131,18 @@ class UdpFlows:
         return flow
 
     def _open_outbound(self, key: bytes, packet: Packet, port: int, now: float) -> DatagramFlow:
-        if packet.destination == self._network.dns:
-            raise Unreachable(icmp.PORT_UNREACHABLE)
+        if self._network.is_dns(packet.destination):
+            raise Unreachable(Reason.PORT_UNREACHABLE)
         remote = (self._network.translate(packet.destination), port)
         endpoint_key = packet.source + key[-4:-2]
         endpoint = self._endpoints.get(endpoint_key)
         if endpoint is None:
             endpoint = OutboundEndpoint(self._endpoints, endpoint_key)
             try:
-                endpoint.socket = self._host.open_udp(endpoint)
+                endpoint.socket = self._host.open_udp(endpoint, families.of(packet.addresses))
             except OSError as error:
-                code = UNREACHABLE_CODES.get(error.errno or 0, icmp.HOST_UNREACHABLE)
-                raise Unreachable(code) from None
+                reason = REASONS.get(error.errno or 0, Reason.HOST_UNREACHABLE)
+                raise Unreachable(reason) from None
             self._endpoints[endpoint_key] = endpoint
         flow = UdpFlow(self._frames, key, endpoint, remote, now)
         self._flows.add(flow, now)
@@ -153,9 +153,8 @@ class UdpFlows:
         self._host.resolve(query, lambda answer: self._frames.send_udp(addresses, ports, answer))
 
     def _refuse(self, packet: Packet, frame: memoryview, unreachable: Unreachable) -> None:
-        if unreachable.code is None:
+        if unreachable.reason is None:
             return
         own = self._network.is_own(packet.destination)
-        source = packet.destination if own else self._network.gateway
         quote = frame[packet.header_start : packet.end]
-        self._frames.send_icmp_error(source, icmp.DESTINATION_UNREACHABLE, unreachable.code, quote)
+        self._frames.refuse(quote, unreachable.reason, packet.destination if own else None)

@@ -5,18 +5,26 @@ addresses of a packet stay together as they lie in the header, source first, 8 o
 with the ports they are the key of a flow.
 """
 
+ICMP = 1
 TCP = 6
 UDP = 17
-ICMP = 1
+ICMPV6 = 58
 
 DEFAULT_HOP_LIMIT = 64  # RFC 1700
 
 
 class Packet:
-    """A parsed network header. `start` and `end` bound the payload within the frame."""
+    """A parsed network header, with its options or extension headers. `start` and `end` bound the
+    payload within the frame; `protocol_at` is where the header has its type, from `header_start`
+    on. `dont_fragment` and `identification` are those of IPv4: a router fragments no IPv6 packet.
+
+    A fragment has the offset of its payload (bytes), and `datagram`, which all those of one packet
+    have in common.
+    """
 
     __slots__ = (
         "addresses",
+        "datagram",
         "dont_fragment",
         "end",
         "fragment_offset",
@@ -26,12 +34,14 @@ class Packet:
         "is_fragment",
         "more_fragments",
         "protocol",
+        "protocol_at",
         "start",
     )
 
     def __init__(self) -> None:
         self.addresses = b""
         self.protocol = 0
+        self.protocol_at = 0
         self.hop_limit = 0
         self.header_start = 0
         self.start = 0
@@ -41,6 +51,7 @@ class Packet:
         self.is_fragment = False
         self.fragment_offset = 0
         self.more_fragments = False
+        self.datagram = b""
 
     @property
     def source(self) -> bytes:

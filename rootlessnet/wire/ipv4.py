@@ -16,6 +16,7 @@ DONT_FRAGMENT = 0x4000
 MORE_FRAGMENTS = 0x2000
 _OFFSET_MASK = 0x1FFF
 MAX_LENGTH = 0xFFFF
+MAX_PAYLOAD = MAX_LENGTH - SIZE
 QUOTED = 8  # bytes that an ICMP error quotes behind the header, at least (RFC 792)
 MIN_MTU = 68  # RFC 791 3.2: what every link carries unfragmented
 
@@ -44,6 +45,7 @@ def parse(frame: memoryview, start: int, packet: Packet) -> None:
     if packet.is_fragment:
         packet.more_fragments = fragment & MORE_FRAGMENTS != 0
         packet.fragment_offset = (fragment & _OFFSET_MASK) * 8
+        packet.datagram = addresses + bytes((protocol,)) + identification.to_bytes(2, "big")
 
 
 def parse_quote(quote: memoryview) -> tuple[int, bytes, memoryview]:
@@ -74,3 +76,27 @@ def build(
     fields = (0x45, 0, length, identification, fragment, hop_limit, protocol)
     header = HEADER.pack(*fields, 0, addresses)
     return HEADER.pack(*fields, checksum.checksum(checksum.word_sum(header)), addresses)
+
+
+def build_fragment(
+    addresses: bytes,
+    protocol: int,
+    payload_length: int,
+    identification: int,
+    offset: int,
+    more: bool,
+) -> bytes:
+    """The header of a fragment. `offset` is in bytes, a multiple of 8."""
+    fragment = offset // 8 | (MORE_FRAGMENTS if more else 0)
+    return build(
+        addresses,
+        protocol,
+        payload_length,
+        identification=identification & 0xFFFF,
+        fragment=fragment,
+    )
+
+
+def build_whole(addresses: bytes, protocol: int, payload_length: int, hop_limit: int) -> bytes:
+    """The header of a packet that was in fragments, and may be so again."""
+    return build(addresses, protocol, payload_length, hop_limit, fragment=0)

@@ -28,7 +28,8 @@ class Rooms:
 
 @pytest.fixture
 def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
-    """Fakes in place of launch and attach in `rootlessnet.netns`, and of `rootlessnet.app`.
+    """Fakes in place of launch and attach in `rootlessnet.netns`, and of `rootlessnet.app`; the
+    host has no say in a config.
 
     The fake app can be imported only once the child has been forked, as start-up time demands.
     """
@@ -62,6 +63,7 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
     for module in (
         fake("rootlessnet.netns.launch", launch=start),
         fake("rootlessnet.netns.attach", attach=start),
+        fake("rootlessnet.ipv6_default", settled=lambda config: config),
     ):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return rooms

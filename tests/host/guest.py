@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Self
 
-from scapy.layers.inet import ICMP, IP, TCP
+from scapy.layers.inet import ICMP, TCP
+from scapy.layers.inet6 import ICMPv6DestUnreach
 from scapy.packet import Packet
 
 from rootlessnet.stack.host import SocketAddress
 from tests.host.world import HostWorld
-from tests.stack.world import GATEWAY, tcp
+from tests.stack.world import GATEWAY, head, tcp
 
 MASK = 0xFFFFFFFF
 SCALE, STACK_SCALE = 7, 5  # of the windows: that of tcp(), and that of the stack
@@ -50,7 +51,7 @@ class GuestTcp:
         """Has received a SYN, and not answered it."""
         (syn,) = world.hear()
         assert syn[TCP].flags == "S"
-        guest = cls(world, (syn[IP].src, syn[TCP].sport), syn[TCP].dport)
+        guest = cls(world, (head(syn).src, syn[TCP].sport), syn[TCP].dport)
         guest._expected = (syn[TCP].seq + 1) & MASK
         return guest
 
@@ -80,8 +81,8 @@ class GuestTcp:
     def take(self) -> None:
         """Process what has come."""
         for packet in self.world.heard():
-            if ICMP in packet:
-                self.unreachable = packet[ICMP].code
+            if ICMP in packet or ICMPv6DestUnreach in packet:
+                self.unreachable = head(packet).payload.code
             else:
                 self._take(packet[TCP])
 

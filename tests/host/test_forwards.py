@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address
 
 import pytest
-from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet import TCP, UDP
 
 from rootlessnet.forward import Forward, Protocol, parse_forwards
 from rootlessnet.host import forwards as forwards_module
@@ -19,22 +19,28 @@ from tests.host.world import (
     is_taken,
     reset,
 )
-from tests.stack.world import GATEWAY, udp
+from tests.stack.world import GATEWAY, GATEWAY_6, head, udp
 
 GUEST_PORT = 5000
+CLIENTS = [(LOOPBACK, GATEWAY), (LOOPBACK_6, GATEWAY_6)]
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
 
 # ── TCP ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("address", [LOOPBACK, LOOPBACK_6])
+@pytest.mark.parametrize(("address", "seen"), CLIENTS)
 def test_tcp(
-    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int, address: str
+    world: HostWorld,
+    forwards: Forwards,
+    far_end: FarEnd,
+    free_port: int,
+    address: str,
+    seen: str,
 ) -> None:
     forwards.open(Forward(free_port, GUEST_PORT))
     client = far_end.connect(address, free_port)
     guest = GuestTcp.accepting(world)
-    assert guest.remote == (GATEWAY, client.getsockname()[1])
+    assert guest.remote == (seen, client.getsockname()[1])
     assert guest.port == GUEST_PORT
     client.sendall(b"request")
     guest.until(lambda: guest.text == b"request", "the request")
@@ -147,17 +153,22 @@ def test_no_room_in_the_stack(
 # ── UDP ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("address", [LOOPBACK, LOOPBACK_6])
+@pytest.mark.parametrize(("address", "seen"), CLIENTS)
 def test_udp(
-    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int, address: str
+    world: HostWorld,
+    forwards: Forwards,
+    far_end: FarEnd,
+    free_port: int,
+    address: str,
+    seen: str,
 ) -> None:
     forwards.open(Forward(free_port, GUEST_PORT, "udp"))
     client = far_end.udp(address)
     client.sendto(b"request", (address, free_port))
     (request,) = world.hear()
-    assert (request[IP].src, request[UDP].dport) == (GATEWAY, GUEST_PORT)
+    assert (head(request).src, request[UDP].dport) == (seen, GUEST_PORT)
     assert bytes(request[UDP].payload) == b"request"
-    world.send(udp(b"response", dst=GATEWAY, dport=request[UDP].sport, sport=GUEST_PORT))
+    world.send(udp(b"response", dst=seen, dport=request[UDP].sport, sport=GUEST_PORT))
     response, server = client.recvfrom(100)
     assert (response, server[:2]) == (b"response", (address, free_port))
 

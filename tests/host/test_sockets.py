@@ -6,6 +6,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 
 from rootlessnet.stack.host import PMTU_WANT
+from rootlessnet.wire.families import IPV4
 from tests.host.conftest import MakeWorld
 from tests.host.recorder import Recorder
 from tests.host.world import (
@@ -38,7 +39,7 @@ needs_ping = pytest.mark.skipif(not may_ping(), reason="no ping sockets: net.ipv
 @needs_ping
 def test_echo(reactor: HostReactor, world: HostWorld) -> None:
     recorder = Recorder()
-    ping = world.host.open_echo(recorder)
+    ping = world.host.open_echo(recorder, IPV4)
     ping.send(ECHO_REQUEST, (LOOPBACK, 0), 0, 63, PMTU_WANT)
     reactor.wait(lambda: recorder.datagrams, "an answer")
     ((answer, remote, segment),) = recorder.datagrams
@@ -53,7 +54,9 @@ def test_echo(reactor: HostReactor, world: HostWorld) -> None:
 def test_each_udp_socket_has_a_port_of_its_own(world: HostWorld, far_end: FarEnd) -> None:
     server = far_end.udp()
     for _ in range(2):
-        world.host.open_udp(Recorder()).send(b"datagram", address_of(server), 0, 63, PMTU_WANT)
+        world.host.open_udp(Recorder(), IPV4).send(
+            b"datagram", address_of(server), 0, 63, PMTU_WANT
+        )
     (_, first), (_, second) = (server.recvfrom(100) for _ in range(2))
     assert first != second
 

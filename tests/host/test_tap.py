@@ -221,11 +221,18 @@ def test_a_frame_that_finds_no_reader_is_lost(plain: Cable) -> None:
 def test_all_offloads(kernel: Kernel, make_tap: MakeTap) -> None:
     tap = make_tap()
     assert tap.offload
-    (probe,) = kernel.written
-    assert probe[1] == vnet.GSO_TCPV4
-    assert Ether(probe[vnet.SIZE :]).dst == "02:00:00:00:00:00"  # nobody's
+    probes = kernel.written[:]
+    assert [probe[1] for probe in probes] == [vnet.GSO_TCPV4, vnet.GSO_TCPV6]
+    for probe in probes:
+        assert Ether(probe[vnet.SIZE :]).dst == "02:00:00:00:00:00"  # nobody's
     tap.write(SUPER + TCP_FRAME, b"payload")
-    assert kernel.written[1:] == [SUPER + TCP_FRAME + b"payload"]
+    assert kernel.written[2:] == [SUPER + TCP_FRAME + b"payload"]
+
+
+def test_offload_that_is_refused_for_ipv6_alone(kernel: Kernel, make_tap: MakeTap) -> None:
+    kernel.refusal, kernel.refused_kinds = errno.EINVAL, {vnet.GSO_TCPV6}
+    tap = make_tap()
+    assert tap.offload == {vnet.GSO_NONE, vnet.GSO_TCPV4, vnet.GSO_UDP_L4}
 
 
 TSO, NOTHING = 0x07, 0

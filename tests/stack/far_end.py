@@ -10,6 +10,7 @@ from enum import IntEnum
 
 from rootlessnet.stack.host import OutboundFlow, Receiver, SocketAddress
 from rootlessnet.tcp.connection import Connection
+from rootlessnet.wire.families import Family
 from tests.stack.world import FakeDatagram, FakeHost, FakeTcp
 from tests.tcp.playbook import guest_bytes, host_bytes
 
@@ -166,11 +167,11 @@ class OrdealHost(FakeHost):
         self.sockets: list[HostSocket] = []
         self.text_is_known = True  # the guest has sent nothing but `Segment` steps
 
-    def open_udp(self, receiver: Receiver) -> FakeDatagram:
-        return self._once(super().open_udp, receiver)
+    def open_udp(self, receiver: Receiver, family: Family) -> FakeDatagram:
+        return self._once(super().open_udp, receiver, family)
 
-    def open_echo(self, receiver: Receiver) -> FakeDatagram:
-        return self._once(super().open_echo, receiver)
+    def open_echo(self, receiver: Receiver, family: Family) -> FakeDatagram:
+        return self._once(super().open_echo, receiver, family)
 
     def open_tcp(self) -> HostSocket:
         socket = HostSocket(self)
@@ -179,9 +180,12 @@ class OrdealHost(FakeHost):
         return socket
 
     def _once(
-        self, opening: Callable[[Receiver], FakeDatagram], receiver: Receiver
+        self,
+        opening: Callable[[Receiver, Family], FakeDatagram],
+        receiver: Receiver,
+        family: Family,
     ) -> FakeDatagram:
         try:
-            return opening(receiver)
+            return opening(receiver, family)
         finally:
             self.failure = None

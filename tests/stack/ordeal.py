@@ -274,7 +274,7 @@ class Ordeal(World):
 
 def _four_tuple(which: int) -> tuple[bytes, bytes]:
     """Addresses and ports of a connection as the guest sees it: four outbound, four inbound."""
-    guest, place = network().guest, which % _PLACES
+    guest, place = network().plans[0].guest, which % _PLACES
     if which % (2 * _PLACES) < _PLACES:
         return guest + b"\xc0\x00\x02\x01", (40000 + place).to_bytes(2, "big") + b"\x00\x50"
     ports = GUEST_PORT.to_bytes(2, "big") + (CLIENT_PORT + place).to_bytes(2, "big")

@@ -109,7 +109,7 @@ def test_no_error_tells_of_a_packet_to_many(destination: str) -> None:
 
 
 def test_ipv6_is_counted() -> None:
-    world = World()
+    world = World(ipv6=False)
     world.send(IPv6())
     assert world.gateway.dropped["unknown protocol"] == 1
     assert world.heard() == []

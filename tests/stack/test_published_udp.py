@@ -33,7 +33,7 @@ def answer(world: World, payload: bytes, to: SocketAddress) -> None:
     ],
 )
 def test_there_and_back(client: SocketAddress, appears: SocketAddress) -> None:
-    world = World()
+    world = World(ipv6=False)
     _, socket = world.publish(5000)
     for number in (b"1", b"2"):
         world.receive(socket, number, client)
@@ -45,7 +45,7 @@ def test_there_and_back(client: SocketAddress, appears: SocketAddress) -> None:
 
 
 def test_clients_that_look_alike_get_ports_of_their_own() -> None:
-    world = World()
+    world = World(ipv6=False)
     _, socket = world.publish(5000)
     clients = [("127.0.0.1", 65535), ("127.0.0.2", 65535), ("::1", 65535), ("::1", 1)]
     for client in clients:

@@ -1,30 +1,65 @@
 """What the guest may reach, protocol by protocol, and what it is told when it may not."""
 
+from ipaddress import ip_address
+
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP
+from scapy.layers.inet import TCP
 from scapy.packet import Packet
 
 from rootlessnet.stack.host import SocketAddress
 from tests.stack.world import (
     DNS,
+    DNS_6,
     GATEWAY,
+    GATEWAY_6,
+    GATEWAY_LINK_LOCAL,
     GUEST,
+    GUEST_6,
     World,
     assert_unreachable,
     echo,
+    head,
     network,
     tcp,
     udp,
 )
 
 NET, HOST, PORT = 0, 1, 3  # the codes of ICMP's destination unreachable, RFC 792
+NET_6, HOST_6, PORT_6 = 0, 3, 4  # those of ICMPv6, RFC 4443
 
+LOOPBACK_SPELLINGS = [
+    "::",
+    "::1",
+    "::127.0.0.1",  # IPv4-compatible
+    "::ffff:127.0.0.1",  # IPv4-mapped
+    "::ffff:0.0.0.0",
+    "::ffff:10.0.2.2",
+    "::ffff:192.0.2.1",  # nor any other: IPv4 has a way of its own
+    "::ffff:0:127.0.0.1",  # RFC 2765
+    "64:ff9b::127.0.0.1",  # NAT64
+    "64:ff9b::127.1.2.3",
+    "64:ff9b::0.0.0.0",
+    "64:ff9b::10.0.2.2",
+    "64:ff9b:1::127.0.0.1",  # RFC 8215
+    "2002:7f00:1::",  # 6to4
+    "2002:7fff:fffe:1::1",
+    "2002::1",
+    "2002:a00:202::1",
+]
 REFUSED = [
     *((address, NET) for address in ("127.0.0.1", "127.255.255.254", "0.0.0.0", "0.1.2.3")),
     *((address, HOST) for address in ("10.0.2.50", "10.0.2.0", GUEST)),
+    *((address, NET_6) for address in LOOPBACK_SPELLINGS),
+    *((address, HOST_6) for address in ("fd00::50", "fd00::", GUEST_6, "fe80::1", "febf::1")),
 ]
-TO_MANY = ["10.0.2.255", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255"]
-REACHED = ["192.0.2.1", "10.0.3.2", "128.0.0.1", "126.0.0.1", "223.255.255.254"]
+TO_MANY = [
+    *("10.0.2.255", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255"),
+    *("ff02::1", "ff02::1:ff00:2", "ff0e::1"),
+]
+REACHED = [
+    *("192.0.2.1", "10.0.3.2", "128.0.0.1", "126.0.0.1", "223.255.255.254"),
+    *("2001:db8::1", "fd00:1::2", "fd00:0:0:1::2", "64:ff9b::c000:201", "2002:c000:201::1"),
+]
 
 
 def reached(world: World) -> list[SocketAddress]:
@@ -74,49 +109,77 @@ def test_reached(destination: str, protocol: str, port: int) -> None:
     assert world.heard() == []
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_guest_without_ipv6_reaches_nothing_by_it(protocol: str) -> None:
+    world = World(ipv6=False)
+    world.send(packets("2001:db8::1")[protocol])
+    assert (world.heard(), reached(world)) == ([], [])
+    assert world.gateway.dropped["unknown protocol"] == 1
+
+
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_the_gateway_without_host_loopback(protocol: str) -> None:
-    world, packet = World(), packets(GATEWAY)[protocol]
-    assert_unreachable(world.ask(packet), packet, NET)
+@pytest.mark.parametrize(("gateway", "code"), [(GATEWAY, NET), (GATEWAY_6, NET_6)])
+def test_the_gateway_without_host_loopback(gateway: str, code: int, protocol: str) -> None:
+    world, packet = World(), packets(gateway)[protocol]
+    assert_unreachable(world.ask(packet), packet, code)
     assert reached(world) == []
 
 
 @pytest.mark.parametrize(("protocol", "port"), [("tcp", 80), ("udp", 7000)])
-def test_the_gateway_with_host_loopback(protocol: str, port: int) -> None:
+@pytest.mark.parametrize(("gateway", "loopback"), [(GATEWAY, "127.0.0.1"), (GATEWAY_6, "::1")])
+def test_the_gateway_with_host_loopback(
+    gateway: str, loopback: str, protocol: str, port: int
+) -> None:
     world = World(host_loopback=True)
-    world.send(packets(GATEWAY)[protocol])
-    assert reached(world) == [("127.0.0.1", port)]
+    world.send(packets(gateway)[protocol])
+    assert reached(world) == [(loopback, port)]
 
 
-@pytest.mark.parametrize("host_loopback", [False, True])
-@pytest.mark.parametrize("address", [GATEWAY, DNS])
-def test_the_stack_answers_echo_itself(address: str, host_loopback: bool) -> None:
-    world = World(host_loopback=host_loopback)
-    answer = world.ask(echo(b"payload", address, identifier=5, sequence=6))
-    assert (answer[IP].src, answer[IP].dst) == (address, GUEST)
-    assert (answer[ICMP].type, answer[ICMP].id, answer[ICMP].seq) == (0, 5, 6)
-    assert bytes(answer[ICMP].payload) == b"payload"
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_the_link_local_address_of_the_gateway_leads_nowhere(protocol: str) -> None:
+    world, packet = World(host_loopback=True), packets(GATEWAY_LINK_LOCAL)[protocol]
+    answer = world.ask(packet)
+    source = GATEWAY_LINK_LOCAL if protocol == "udp" else GATEWAY_6
+    assert_unreachable(answer, packet, HOST_6, source)
     assert reached(world) == []
 
 
-def test_nothing_but_dns_at_the_dns_address() -> None:
-    world, datagram = World(host_loopback=True), udp(dst=DNS, dport=5353)
-    assert_unreachable(world.ask(datagram), datagram, PORT, source=DNS)
-    assert world.ask(tcp("S", dst=DNS))[TCP].flags == "RA"
+@pytest.mark.parametrize("host_loopback", [False, True])
+@pytest.mark.parametrize("address", [GATEWAY, DNS, GATEWAY_6, DNS_6, GATEWAY_LINK_LOCAL])
+def test_the_stack_answers_echo_itself(address: str, host_loopback: bool) -> None:
+    world = World(host_loopback=host_loopback)
+    answer = world.ask(echo(b"payload", address, identifier=5, sequence=6))
+    guest, kind = (GUEST_6, 129) if ":" in address else (GUEST, 0)
+    assert (head(answer).src, head(answer).dst) == (address, guest)
+    message = head(answer).payload
+    assert (message.type, message.id, message.seq) == (kind, 5, 6)
+    assert bytes(message)[8:] == b"payload"
+    assert reached(world) == []
+
+
+@pytest.mark.parametrize(("address", "code"), [(DNS, PORT), (DNS_6, PORT_6)])
+def test_nothing_but_dns_at_the_dns_address(address: str, code: int) -> None:
+    world, datagram = World(host_loopback=True), udp(dst=address, dport=5353)
+    assert_unreachable(world.ask(datagram), datagram, code, source=address)
+    assert world.ask(tcp("S", dst=address))[TCP].flags == "RA"
     assert reached(world) == []
 
 
 @pytest.mark.parametrize(
-    ("address", "seen"),
+    ("address", "seen", "seen_without_ipv6"),
     [
-        ("192.0.2.7", "192.0.2.7"),
-        ("127.0.0.1", GATEWAY),
-        ("127.8.8.8", GATEWAY),
-        ("0.0.0.0", GATEWAY),
-        ("::1", GATEWAY),
-        ("fe80::1%eth0", GATEWAY),
-        ("10.0.2.50", GATEWAY),  # would not be sent to the gateway
+        ("192.0.2.7", "192.0.2.7", "192.0.2.7"),
+        ("127.0.0.1", GATEWAY, GATEWAY),
+        ("127.8.8.8", GATEWAY, GATEWAY),
+        ("0.0.0.0", GATEWAY, GATEWAY),
+        ("10.0.2.50", GATEWAY, GATEWAY),  # would not be sent to the gateway
+        ("2001:db8::7", "2001:db8::7", GATEWAY),
+        ("::1", GATEWAY_6, GATEWAY),
+        ("::", GATEWAY_6, GATEWAY),
+        ("fe80::1%eth0", GATEWAY_6, GATEWAY),
+        ("fd00::50", GATEWAY_6, GATEWAY),
     ],
 )
-def test_how_a_client_appears(address: str, seen: str) -> None:
-    assert network().client(address) == bytes(map(int, seen.split(".")))
+def test_how_a_client_appears(address: str, seen: str, seen_without_ipv6: str) -> None:
+    assert network().client(address) == ip_address(seen).packed
+    assert network(ipv6=False).client(address) == ip_address(seen_without_ipv6).packed

@@ -142,7 +142,7 @@ def test_a_reset_of_no_connection_is_not_answered() -> None:
     ("client", "seen"), [(CLIENT, CLIENT), ("127.0.0.1", GATEWAY), ("2001:db8::7", GATEWAY)]
 )
 def test_the_guest_sees_the_client(client: str, seen: str) -> None:
-    world, user = World(), FakeTcp()
+    world, user = World(ipv6=False), FakeTcp()
     world.gateway.tcp.open_inbound(user, (client, 50000), 5000, world.now)
     syn = world.heard_one()
     assert (syn[IP].src, syn[IP].dst) == (seen, GUEST)

@@ -77,7 +77,7 @@ def established(world: World, client: SocketAddress = CLIENT) -> Opened:
     ],
 )
 def test_how_the_guest_sees_its_client(client: SocketAddress, appears: SocketAddress) -> None:
-    world = World()
+    world = World(ipv6=False)
     assert open_inbound(world, client).peer == appears
 
 
@@ -215,7 +215,7 @@ def test_the_client_goes_away_before_the_guest_has_answered() -> None:
 
 
 def test_clients_that_look_alike_get_ports_of_their_own() -> None:
-    world = World()
+    world = World(ipv6=False)
     clients = [(address, 50000) for address in ("127.0.0.1", "127.0.0.2", "::1", "2001:db8::1")]
     opened = [open_inbound(world, client) for client in clients]
     assert [one.peer for one in opened] == [

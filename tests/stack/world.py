@@ -4,37 +4,36 @@ Whatever leaves for the guest is checked by scapy, to the last checksum, in `ker
 """
 
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 from scapy.utils import mac2str
 
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import OutboundFlow, Payload, Receiver, SocketAddress
-from rootlessnet.stack.network import Network
+from rootlessnet.stack.network import Network, Plan
 from rootlessnet.stack.udp_flows import PublishedPort
 from rootlessnet.tcp.connection import Connection
+from rootlessnet.wire.families import Family
 from tests.wire.oracle import GUEST_MAC, NO_OFFLOAD, dissected, from_guest, kernel_view
 
 GATEWAY, DNS, GUEST = "10.0.2.2", "10.0.2.3", "10.0.2.100"
-REMOTE = "192.0.2.1"
+GATEWAY_6, DNS_6, GUEST_6 = "fd00::2", "fd00::3", "fd00::100"
+GATEWAY_LINK_LOCAL = "fe80::2"
+REMOTE, REMOTE_6 = "192.0.2.1", "2001:db8::1"
 MTU = 1500
 START = 1000.0  # seconds, when a world begins
 
 
-def network(*, mtu: int = MTU, host_loopback: bool = False) -> Network:
-    """The address plan of slirp4netns."""
-    return Network(
-        IPv4Network("10.0.2.0/24"),
-        IPv4Address(GATEWAY),
-        IPv4Address(DNS),
-        IPv4Address(GUEST),
-        mtu,
-        mac2str(GUEST_MAC),
-        host_loopback,
-    )
+def network(*, mtu: int = MTU, host_loopback: bool = False, ipv6: bool = True) -> Network:
+    """The address plans of slirp4netns."""
+    plans = [Plan(IPv4Network("10.0.2.0/24"), *map(ip_address, (GATEWAY, DNS, GUEST)))]
+    if ipv6:
+        plans.append(Plan(IPv6Network("fd00::/64"), *map(ip_address, (GATEWAY_6, DNS_6, GUEST_6))))
+    return Network(plans, mtu, mac2str(GUEST_MAC), host_loopback)
 
 
 class FakeLink:
@@ -127,10 +126,10 @@ class FakeHost:
         self.tcp.append(FakeTcp())
         return self.tcp[-1]
 
-    def open_udp(self, receiver: Receiver) -> FakeDatagram:
+    def open_udp(self, receiver: Receiver, family: Family) -> FakeDatagram:
         return self._open(self.udp, receiver)
 
-    def open_echo(self, receiver: Receiver) -> FakeDatagram:
+    def open_echo(self, receiver: Receiver, family: Family) -> FakeDatagram:
         return self._open(self.echo, receiver)
 
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
@@ -156,11 +155,12 @@ class World:
         host_loopback: bool = False,
         host: FakeHost | None = None,
         capacity: int = 1 << 20,
+        ipv6: bool = True,
     ) -> None:
         self.now = START
         self.host = host or FakeHost(capacity)
         self.link = FakeLink()
-        plan = network(mtu=mtu, host_loopback=host_loopback)
+        plan = network(mtu=mtu, host_loopback=host_loopback, ipv6=ipv6)
         self.gateway = Gateway(plan, self.link, self.host, bytes(16))
 
     def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD) -> None:
@@ -207,22 +207,36 @@ class World:
         return port, socket
 
 
+def head(packet: Packet) -> Packet:
+    """The network header of a packet of either family."""
+    header: Packet = packet[IPv6 if IPv6 in packet else IP]
+    return header
+
+
+def packet(dst: str, src: str | None = None) -> Packet:
+    """The network header of a packet of the guest's, of the family of the addresses."""
+    if ":" in dst:
+        return IPv6(src=src or GUEST_6, dst=dst)
+    return IP(src=src or GUEST, dst=dst)
+
+
 def udp(
     payload: bytes = b"payload",
     dst: str = REMOTE,
     dport: int = 7000,
     sport: int = 4000,
-    src: str = GUEST,
+    src: str | None = None,
 ) -> Packet:
     """A datagram of the guest's."""
-    return IP(src=src, dst=dst) / UDP(sport=sport, dport=dport) / Raw(payload)
+    return packet(dst, src) / UDP(sport=sport, dport=dport) / Raw(payload)
 
 
 def echo(
     data: bytes = b"data", dst: str = REMOTE, identifier: int = 77, sequence: int = 1
 ) -> Packet:
     """An echo request of the guest's."""
-    return IP(src=GUEST, dst=dst) / ICMP(type=8, id=identifier, seq=sequence) / Raw(data)
+    kind = ICMPv6EchoRequest if ":" in dst else ICMP
+    return packet(dst) / kind(id=identifier, seq=sequence) / Raw(data)
 
 
 def tcp(
@@ -233,13 +247,13 @@ def tcp(
     dst: str = REMOTE,
     dport: int = 80,
     sport: int = 40000,
-    src: str = GUEST,
+    src: str | None = None,
 ) -> Packet:
     """A segment of the guest's; a SYN has an MSS and a window scale."""
     options = [("MSS", 1460), ("WScale", 7)] if "S" in flags else []
     header = TCP(sport=sport, dport=dport, flags=flags, seq=seq, ack=ack, options=options)
-    packet = IP(src=src, dst=dst) / header
-    return packet / Raw(payload) if payload else packet
+    segment = packet(dst, src) / header
+    return segment / Raw(payload) if payload else segment
 
 
 def reassembled(fragments: Sequence[Packet]) -> Packet:
@@ -259,8 +273,15 @@ def reassembled(fragments: Sequence[Packet]) -> Packet:
 
 def assert_unreachable(answer: Packet, about: Packet, code: int, source: str = GATEWAY) -> None:
     """The answer is this ICMP error, and its quote tells the guest's kernel the packet it means."""
-    assert (answer[IP].src, answer[IP].dst) == (source, about[IP].src)
-    assert (answer[ICMP].type, answer[ICMP].code) == (3, code)
-    quote, packet = bytes(answer[ICMP].payload), bytes(about[IP])
-    assert quote[9] == packet[9]  # protocol
-    assert quote[12:26] == packet[12:26]  # addresses, ports or identifier
+    is_ipv4 = IP in about
+    if not is_ipv4 and source == GATEWAY:
+        source = GATEWAY_6
+    assert (head(answer).src, head(answer).dst) == (source, head(about).src)
+    message = head(answer).payload
+    assert (message.type, message.code) == (3 if is_ipv4 else 1, code)
+    quote, packet = bytes(message.payload), bytes(head(about))
+    protocol, addresses, transport = (9, 12, 20) if is_ipv4 else (6, 8, 40)
+    assert quote[protocol] == packet[protocol]
+    assert quote[addresses:transport] == packet[addresses:transport]
+    if head(about).payload.name in ("TCP", "UDP"):
+        assert quote[transport : transport + 4] == packet[transport : transport + 4]  # ports

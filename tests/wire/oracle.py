@@ -9,6 +9,7 @@ from struct import unpack_from
 from hypothesis import settings, strategies
 from scapy.layers import inet
 from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, _ICMPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 from scapy.utils import checksum
@@ -22,6 +23,13 @@ patient = settings(deadline=None)  # a machine with other work to do is no failu
 
 u8, u16, u32 = (strategies.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 addresses = strategies.binary(min_size=4, max_size=4).map(lambda octets: ".".join(map(str, octets)))
+addresses_6 = strategies.binary(min_size=16, max_size=16)
+
+
+def addresses_of(packet: Packet) -> bytes:
+    """Both addresses of a packet of either family, as they stand in its header."""
+    header = bytes(packet)
+    return header[12:20] if header[0] >> 4 == 4 else header[8:40]
 
 
 def fragment(packet: Packet, size: int) -> list[Packet]:
@@ -39,19 +47,21 @@ def dissected(frame: bytes) -> Packet:
     """A plain frame, once scapy agrees with every length and every checksum in it.
 
     It is built again with those fields left to scapy, and must come out the same. What travels in
-    fragments is judged by its IPv4 header; put it together to judge the rest.
+    fragments is judged by its network header; put it together to judge the rest.
     """
     packet = Ether(frame)
     again = packet.copy()
-    if IP in again:
-        del again[IP].len, again[IP].chksum
-        is_fragment = again[IP].flags.MF or again[IP].frag
-        transport = again[IP].payload
-        if isinstance(transport, TCP | UDP | ICMP) and not is_fragment:
-            del transport.chksum
+    if IP in again or IPv6 in again:
+        header = again[IP if IP in again else IPv6]
+        for name in ("len", "chksum") if IP in again else ("plen",):
+            header.delfieldval(name)
+        is_fragment = IPv6ExtHdrFragment in again or (IP in again and header.flags.MF | header.frag)
+        transport = header.payload
+        if isinstance(transport, TCP | UDP | ICMP | _ICMPv6) and not is_fragment:
+            transport.delfieldval("cksum" if isinstance(transport, _ICMPv6) else "chksum")
             if isinstance(transport, UDP):
                 assert packet[UDP].chksum, "the datagram has no checksum"
-                del transport.len
+                transport.delfieldval("len")
     assert bytes(again) == frame
     return packet
 

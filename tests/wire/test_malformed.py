@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import (
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+)
 from scapy.layers.l2 import ARP
 from scapy.packet import Raw
 
-from rootlessnet.wire import MalformedError, arp, ethernet, icmp, ip, ipv4, tcp, udp
+from rootlessnet.wire import MalformedError, arp, ethernet, icmp, ip, ipv4, ipv6, tcp, udp
 from tests.wire.oracle import from_guest, patient
 
 Parser = Callable[[memoryview], object]
@@ -33,9 +39,18 @@ def parse_ipv4(frame: memoryview) -> None:
     assert packet.header_start + ipv4.SIZE <= packet.start <= packet.end <= len(frame)
 
 
+def parse_ipv6(frame: memoryview) -> None:
+    packet = ip.Packet()
+    ipv6.parse(frame, ethernet.PAYLOAD, packet)
+    assert packet.header_start + ipv6.SIZE <= packet.start <= packet.end <= len(frame)
+
+
+EXTENSIONS = IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt() / IPv6ExtHdrFragment(nh=200)
+
 PARSERS: dict[str, tuple[Parser, bytes]] = {
     "arp": (arp.parse, bytes(from_guest(ARP()))),
     "ipv4": (parse_ipv4, bytes(from_guest(IP(proto=200) / Raw(b"payload")))),
+    "ipv6": (parse_ipv6, bytes(from_guest(IPv6() / EXTENSIONS / Raw(b"payload")))),
     "tcp": (parse_tcp, bytes(from_guest(IP() / TCP(options=[("MSS", 1), ("WScale", 1)])))),
     "udp": (
         lambda frame: udp.parse(frame, IP_PAYLOAD, len(frame)),
