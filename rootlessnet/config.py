@@ -80,7 +80,8 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         require("CIDR", self.cidr, IPv4Network, "IPv4Network('10.0.2.0/24')")
         _check_cidr(self.cidr)
-        require("ipv6", self.ipv6, bool | None, "True, False or None")
+        if self.ipv6 is not None:
+            require("ipv6", self.ipv6, bool, "True, False or None")
         require("IPv6 CIDR", self.cidr6, IPv6Network | None, f"IPv6Network('{DEFAULT_CIDR6}')")
         _check_cidr6(self.cidr6)
         require("MTU", self.mtu, int, "a number")

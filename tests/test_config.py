@@ -1,7 +1,7 @@
 """What a user may ask for: each rule once as an example, all of them under random text."""
 
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from rootlessnet.config import (
     NetworkConfig,
     RunConfig,
     parse_cidr,
+    parse_cidr6,
     parse_mtu,
     parse_name,
     parse_nameserver,
@@ -23,6 +24,7 @@ from rootlessnet.forward import Forward
 
 PARSERS: list[Callable[[str], object]] = [
     parse_cidr,
+    parse_cidr6,
     parse_mtu,
     parse_name,
     parse_name,
@@ -110,6 +112,41 @@ class TestCidr:
     )
     def test_refuses_a_network_that_overlaps_a_special_one(self, text: str, special: str) -> None:
         assert f"it overlaps {special}" in complaint(parse_cidr, text)
+
+
+class TestCidr6:
+    @pytest.mark.parametrize("text", ["fd00::/64", "fc00::/8", "2001:db8::100:0/119"])
+    def test_reads(self, text: str) -> None:
+        assert parse_cidr6(text) == IPv6Network(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("", "fd00::", "fd00::/", "fd00::/7", "fd00::/120", "fd00::/128", "fd00::/0x40"),
+            *("10.0.2.0/24", "fd00::%eth0/64", "fd00::/64/64", "fd00:/64", "::10.0.2.0/24x"),
+        ],
+    )
+    def test_refuses_what_is_no_network_of_8_to_119_bits(self, text: str) -> None:
+        assert complaint(parse_cidr6, text).startswith(f"invalid IPv6 CIDR {text!r}")
+
+    def test_names_the_network_of_a_host_address(self) -> None:
+        assert complaint(parse_cidr6, "fd00::7/64") == (
+            "IPv6 CIDR needs to be a network address like fd00::/64, not like fd00::7/64"
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "special"),
+        [
+            ("::/64", "::/8"),
+            ("64:ff9b::/96", "::/8"),
+            ("2002:c000:201::/48", "2002::/16"),
+            ("2000::/8", "2002::/16"),
+            ("fe80::/64", "fe80::/10"),
+            ("ff02::/64", "ff00::/8"),
+        ],
+    )
+    def test_refuses_a_network_that_overlaps_a_special_one(self, text: str, special: str) -> None:
+        assert f"it overlaps {special}" in complaint(parse_cidr6, text)
 
 
 class TestMtu:
@@ -212,11 +249,31 @@ class TestConfigs:
         assert network.guest == IPv4Address("192.0.2.228")
         assert network.guest in network.cidr
 
+    def test_the_address_plan_of_ipv6(self) -> None:
+        plan = NetworkConfig(cidr6=IPv6Network("fd00::/64")).plan6
+        assert plan is not None
+        assert [str(a) for a in (plan.gateway, plan.dns_address, plan.guest)] == [
+            "fd00::2",
+            "fd00::3",
+            "fd00::100",
+        ]
+
+    def test_the_longest_prefix_of_ipv6_has_room_for_the_guest(self) -> None:
+        plan = NetworkConfig(cidr6=IPv6Network("2001:db8::200/119")).plan6
+        assert plan is not None
+        assert plan.guest in plan.cidr
+
+    def test_a_guest_without_ipv6(self) -> None:
+        assert NetworkConfig(ipv6=False, cidr6=IPv6Network("fd00::/64")).plan6 is None
+
     @pytest.mark.parametrize(
         "make",
         [
             lambda: NetworkConfig(cidr=IPv4Network("10.0.0.0/26")),
             lambda: NetworkConfig(cidr=IPv4Network("127.0.0.0/8")),
+            lambda: NetworkConfig(cidr6=IPv6Network("fd00::/120")),
+            lambda: NetworkConfig(cidr6=IPv6Network("fe80::/64")),
+            lambda: NetworkConfig(ipv6=True, mtu=1279),
             lambda: NetworkConfig(mtu=68),
             lambda: NetworkConfig(tap_name="lo"),
             lambda: NetworkConfig(dns=(IPv4Address("0.0.0.0"),)),
@@ -245,6 +302,8 @@ class TestConfigs:
             (Forward, PORTS | {"protocol": None}, "protocol None is of type NoneType"),
             (Forward, PORTS | {"host_address": "127.0.0.1"}, "give ip_address('127.0.0.1')"),
             (NetworkConfig, {"cidr": "10.0.2.0/24"}, "give IPv4Network('10.0.2.0/24')"),
+            (NetworkConfig, {"cidr6": "fd00::/64"}, "give IPv6Network('fd72:6c6e:6574::/64')"),
+            (NetworkConfig, {"ipv6": "yes"}, "give True, False or None"),
             (NetworkConfig, {"mtu": "1500"}, "MTU '1500' is of type str: give a number"),
             (NetworkConfig, {"tap_name": 0}, "interface name 0 is of type int"),
             (NetworkConfig, {"host_loopback": "no"}, "give True or False"),

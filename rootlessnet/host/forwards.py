@@ -1,13 +1,15 @@
 """Published ports: host listeners whose connections and datagrams go to the guest.
 
-The guest sees the client's own address, or the gateway's where it cannot: clients of a family that
-the guest does not have, and clients on the loopback where these are not spliced, for which see
-`splice`. Read: accept(2), ERRORS.
+The guest sees the client's own address, or the gateway's where it cannot: clients on the loopback
+where these are not spliced, for which see `splice`, and clients of a family that the guest does not
+have. When the guest refuses a client, it is asked again in the other family, for many servers
+listen in one alone. Read: accept(2), ERRORS.
 """
 
 import errno
 import socket
 from collections.abc import Callable
+from itertools import count
 
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward
@@ -16,6 +18,7 @@ from rootlessnet.host.reactor import LEVEL, Reactor
 from rootlessnet.host.sockets import HostSockets
 from rootlessnet.host.splice import is_loopback
 from rootlessnet.stack.gateway import Gateway
+from rootlessnet.tcp.connection import Connection
 
 _ACCEPTS = 64  # connections accepted before others get their turn
 _RETRY = 0.1  # seconds to wait when descriptors are used up
@@ -70,10 +73,15 @@ class Listener:
             return
         client.setblocking(False)
         inbound = self._sockets.open_tcp()
+        attempts = count()
+
+        def open_next() -> Connection:
+            now, attempt = self._reactor.now, next(attempts)
+            return self._gateway.tcp.open_inbound(inbound, address, self._guest_port, now, attempt)
+
         try:
             inbound.accepted(client)
-            now = self._reactor.now
-            inbound.join(self._gateway.tcp.open_inbound(inbound, address, self._guest_port, now))
+            inbound.join(open_next(), open_next)
         except OSError:
             inbound.abort()
 

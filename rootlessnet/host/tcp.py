@@ -10,7 +10,8 @@ import asyncio
 import errno
 import fcntl
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from struct import Struct
 
 from rootlessnet.host.reactor import (
@@ -51,6 +52,7 @@ class TcpSocket:
         "_connection",
         "_end_of_file",
         "_established",
+        "_again",
         "_finished",
         "_flow",
         "_more_behind",
@@ -76,6 +78,7 @@ class TcpSocket:
         self._more_behind = False
         self._end_of_file = False  # it has been read
         self._finished = False  # ours has been sent
+        self._again: Callable[[], Connection] | None = None
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────────
 
@@ -91,12 +94,16 @@ class TcpSocket:
         self._connected = True
         self._register(connected)
 
-    def join(self, connection: Connection) -> None:
-        """The connection towards the guest that an accepted socket belongs to."""
+    def join(self, connection: Connection, again: Callable[[], Connection] | None = None) -> None:
+        """The connection towards the guest that an accepted socket belongs to. When the guest
+        refuses it, `again` opens another, or raises OSError.
+        """
         self._connection = connection
+        self._again = again
 
     def established(self, now: float) -> None:
         self._established = True
+        self._again = None
         self._read(now)
 
     def _connect_next(self, error: int) -> None:
@@ -232,6 +239,10 @@ class TcpSocket:
         self._close_if_done()
 
     def abort(self) -> None:
+        if self._again is not None and self._socket is not None and not self._established:
+            with suppress(OSError):
+                self._connection = self._again()
+                return
         if self._socket is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self._drop()

@@ -34,7 +34,7 @@ from rootlessnet.stack.host import (
 )
 from rootlessnet.stack.network import REASONS
 from rootlessnet.tcp.timers import Timed, Timers
-from rootlessnet.wire import families
+from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT, Packet
 
@@ -49,7 +49,8 @@ class DatagramFlow(ABC):
     """A guest endpoint and one remote it talks to."""
 
     __slots__ = (
-        *("_heard", "_size", "_spoken", "active", "endpoint", "frames", "key", "placed", "remote"),
+        *("_heard", "_size", "_spoken", "active", "endpoint", "frames", "is_moved", "key"),
+        *("placed", "remote"),
     )
 
     def __init__(
@@ -62,6 +63,17 @@ class DatagramFlow(ABC):
         self.active = self.placed = now
         self._spoken = self._heard = False  # the guest has, of the remote
         self._size = 0  # of the latest datagram
+        self.is_moved = False  # from the other family, where the guest refused it
+
+    @property
+    @abstractmethod
+    def family(self) -> Family:
+        """The family of its addresses in the guest."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the guest has not spoken yet."""
+        return not self._spoken
 
     def deadline(self) -> float:
         """When the flow ends if nothing more happens."""
@@ -94,7 +106,7 @@ class DatagramFlow(ABC):
         size = max(self._size, len(payload))
         protocol, addresses, message = self.quoted(payload, size)
         length = len(message) - len(payload) + size
-        network, family = self.frames.network, families.of(addresses)
+        network, family = self.frames.network, self.family
         dialect, error = family.icmp, (kind, code)
         if kind not in dialect.deliveries:
             return
@@ -108,8 +120,7 @@ class DatagramFlow(ABC):
 
     def refuse(self, payload: bytes, reason: Reason) -> None:
         """Tell the guest why the host did not send a datagram that begins with `payload`."""
-        _, addresses, _ = self.quoted(payload, self._size)
-        self.fail(payload, *families.of(addresses).icmp.numbers[reason], UNSPECIFIED, 0)
+        self.fail(payload, *self.family.icmp.numbers[reason], UNSPECIFIED, 0)
 
     @abstractmethod
     def quoted(self, payload: bytes, size: int) -> tuple[int, bytes, bytes]:
@@ -148,6 +159,9 @@ class Endpoint:
     def flow_of(self, remote: SocketAddress) -> DatagramFlow | None:
         """The flow that errors about datagrams to `remote` belong to."""
         return self.flows.get(remote)
+
+    def refused_by_guest(self, flow: DatagramFlow, payload: memoryview, now: float) -> None:
+        """The guest wants none of this flow, whose datagram was `payload`; empty: not known."""
 
     def abandoned(self) -> None:
         """The last flow has ended."""

@@ -11,6 +11,7 @@ from rootlessnet.stack.host import Host, SocketAddress
 from rootlessnet.stack.network import REASONS, Unreachable
 from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire import MalformedError, families, icmp, ip
+from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import Packet
 
@@ -27,8 +28,7 @@ class EchoFlow(DatagramFlow):
             kind, _identifier, sequence, data = icmp.parse_echo(payload, 0, len(payload))
         except MalformedError:
             return
-        addresses = ip.swapped(self.key[:-2])
-        dialect = families.of(addresses).icmp
+        addresses, dialect = ip.swapped(self.key[:-2]), self.family.icmp
         if kind == dialect.echo_reply:
             message = dialect.build_echo(kind, self._identifier, sequence, data, addresses)
             self.frames.send(addresses, dialect.protocol, message)
@@ -38,10 +38,13 @@ class EchoFlow(DatagramFlow):
             super().fail(payload, kind, code, offender, info)
 
     def quoted(self, payload: bytes, size: int) -> tuple[int, bytes, bytes]:
-        addresses = self.key[:-2]
-        dialect = families.of(addresses).icmp
+        addresses, dialect = self.key[:-2], self.family.icmp
         message = dialect.with_identifier(payload, self._identifier, addresses)
         return dialect.protocol, addresses, message
+
+    @property
+    def family(self) -> Family:
+        return families.of(self.key[:-2])
 
     @property
     def _identifier(self) -> int:

@@ -18,6 +18,7 @@ from rootlessnet.stack.udp_flows import UdpFlows
 from rootlessnet.tcp.engine import Engine
 from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire import MalformedError, ethernet, ip, ipv6
+from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import Packet
 from rootlessnet.wire.ipv6 import RefusedError
@@ -157,10 +158,21 @@ class Gateway:
 
     def _receive_icmp(self, plan: Plan, frame: memoryview, now: float) -> None:
         packet, dialect = self._packet, plan.family.icmp
-        failed = dialect.parse_error(frame, packet.start, packet.end)
-        if failed is not None:
-            self.tcp.failed(*failed, plan.family)
+        error = dialect.parse_error(frame, packet.start, packet.end)
+        if error is not None:
+            self._receive_error(plan.family, *error, now)
         elif frame[packet.start] in dialect.link_messages:
             self._neighbours.receive_icmp(packet, frame)
         else:
             self.echo.receive(packet, frame, now)
+
+    def _receive_error(
+        self, family: Family, error: tuple[int, int], quote: memoryview, now: float
+    ) -> None:
+        """The guest says what became of a packet of ours; raises MalformedError."""
+        protocol, addresses, head = family.parse_quote(quote)
+        if error in family.icmp.refusals:
+            if protocol == ip.TCP:
+                self.tcp.refused(addresses, head)
+            elif protocol == ip.UDP:
+                self.udp.refused(addresses, head, now)

@@ -165,15 +165,19 @@ class Network:
             return destination[0] == 0
         return inner[0] in (0, 127) or inner in self.plans[0]
 
-    def client(self, address: str) -> bytes:
-        """The address under which the guest sees a client of a published port.
+    def appearances(self, address: str) -> tuple[bytes, ...]:
+        """The addresses under which the guest may see a client of a published port, best first.
 
-        A client on the host's loopback, or one whose address the guest's own network hides, appears
-        as the gateway; so does one of a family that the guest does not have, as that of IPv4.
+        The first is of the client's own family, if the guest has that: its own address, or the
+        gateway's where the client is on the host's loopback or the guest's own network hides it.
+        The other is the gateway's, for a server that does not listen in that family.
         """
         client = ip_address(address)
-        plan = self._by_size.get(len(client.packed), self.plans[0])
-        return client.packed if plan.is_shown(client) else plan.gateway
+        own = self._by_size.get(len(client.packed))
+        others = tuple(plan.gateway for plan in self.plans if plan is not own)
+        if own is None:
+            return others
+        return (client.packed if own.is_shown(client) else own.gateway, *others)
 
     def offender(self, address: str, family: Family) -> bytes:
         """The address, of this family, under which the guest sees who sent an ICMP error."""

@@ -18,7 +18,6 @@ from rootlessnet.tcp.connection import Connection
 from rootlessnet.tcp.engine import Engine
 from rootlessnet.tcp.interface import User
 from rootlessnet.wire import families, ip, tcp
-from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT, Packet
 from rootlessnet.wire.tcp import ACK, RST, SYN, Segment
@@ -96,25 +95,31 @@ class TcpFlows:
         else:
             connection.segment_arrives(segment, now)
 
-    def failed(self, error: tuple[int, int], quote: memoryview, family: Family) -> None:
-        """The guest says that a segment of ours did not get through; raises MalformedError.
+    def refused(self, addresses: bytes, head: memoryview) -> None:
+        """The guest says for good that a segment of ours, which began with `head`, did not get
+        through.
 
         So does a firewall of the guest's that rejects a client. Read: RFC 5927 (what is forged).
         """
-        protocol, addresses, head = family.parse_quote(quote)
-        if protocol == ip.TCP and error in family.icmp.refusals:
-            connection = self._flows.get(ip.swapped(addresses) + bytes(head[2:4]) + bytes(head[:2]))
-            if connection is not None:
-                connection.refused(int.from_bytes(head[4:8], "big"))
+        connection = self._flows.get(ip.swapped(addresses) + bytes(head[2:4]) + bytes(head[:2]))
+        if connection is not None:
+            connection.refused(int.from_bytes(head[4:8], "big"))
 
     def open_inbound(
-        self, user: User, client: SocketAddress, guest_port: int, now: float
+        self, user: User, client: SocketAddress, guest_port: int, now: float, attempt: int = 0
     ) -> Connection:
-        """Open a connection from a client of a published port to the guest. Raises OSError."""
+        """Open a connection from a client of a published port to the guest. Raises OSError.
+
+        Each `attempt`, counted from 0, shows another of the client's appearances; when there is no
+        other, that is an error.
+        """
         if self._is_full():
             raise OSError(errno.ENOBUFS, "there are too many connections")
         network = self._network
-        address, port = network.client(client[0]), client[1]
+        appearances = network.appearances(client[0])
+        if attempt >= len(appearances):
+            raise OSError(errno.ECONNREFUSED, "the guest refuses in every family")
+        address, port = appearances[attempt], client[1]
         addresses = network.plan_of(address).guest + address
         for candidate in chain((port,), _EPHEMERAL):
             ports = guest_port.to_bytes(2, "big") + candidate.to_bytes(2, "big")

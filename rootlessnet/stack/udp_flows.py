@@ -10,6 +10,7 @@ from rootlessnet.stack.host import Host, SocketAddress
 from rootlessnet.stack.network import REASONS, Unreachable
 from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire import families, ip, udp, vnet
+from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import Packet
 
@@ -32,6 +33,10 @@ class UdpFlow(DatagramFlow):
     def deliver(self, payload: memoryview, segment: int) -> None:
         self._header.send(payload, segment)
 
+    @property
+    def family(self) -> Family:
+        return families.of(self.key[:-4])
+
     def quoted(self, payload: bytes, size: int) -> tuple[int, bytes, bytes]:
         length = (udp.SIZE + size).to_bytes(2, "big")
         return ip.UDP, self.key[:-4], self.key[-4:] + length + bytes(2) + payload
@@ -51,20 +56,36 @@ class OutboundEndpoint(Endpoint):
 
 
 class PublishedPort(Endpoint):
-    """The host socket of a published port: unknown remotes are new clients."""
+    """The host socket of a published port: unknown remotes are new clients.
+
+    A guest that refuses the first datagram of a client may have its server in the other family: the
+    client appears in that then, and so do those who come after it.
+    """
 
     def __init__(self, flows: "UdpFlows", guest_port: int) -> None:
         super().__init__()
         self._flows = flows
         self._guest_port = guest_port
+        self._refused: Family | None = None
 
     def received(
         self, payload: memoryview, remote: SocketAddress, segment: int, now: float
     ) -> None:
-        flow = self.flows.get(remote) or self._flows.open_inbound(
-            self, remote, self._guest_port, now
-        )
+        flow = self.flows.get(remote) or self._open(remote, now)
         flow.inbound(payload, segment, now)
+
+    def refused_by_guest(self, flow: DatagramFlow, payload: memoryview, now: float) -> None:
+        if not flow.is_silent:
+            return
+        self._refused = flow.family
+        self._flows.end(flow)
+        if not flow.is_moved and payload:
+            moved = self._open(flow.remote, now)
+            moved.is_moved = True
+            moved.inbound(payload, 0, now)
+
+    def _open(self, remote: SocketAddress, now: float) -> DatagramFlow:
+        return self._flows.open_inbound(self, remote, self._guest_port, now, self._refused)
 
     def abandoned(self) -> None:
         """The port stays published."""
@@ -114,11 +135,21 @@ class UdpFlows:
         self._flows.end(flow)
 
     def open_inbound(
-        self, port: PublishedPort, client: SocketAddress, guest_port: int, now: float
+        self,
+        port: PublishedPort,
+        client: SocketAddress,
+        guest_port: int,
+        now: float,
+        refused: Family | None,
     ) -> DatagramFlow:
-        """A new client of a published port."""
+        """A new client of a published port, which appears in a family that was not `refused`, if
+        there is one.
+        """
         network = self._network
-        address = network.client(client[0])
+        appearances = network.appearances(client[0])
+        address = next(
+            (one for one in appearances if families.of(one) is not refused), appearances[0]
+        )
         addresses = network.plan_of(address).guest + address
         candidate = client[1]
         while True:  # two clients may look alike from inside: bounded, the table is smaller
@@ -129,6 +160,16 @@ class UdpFlows:
         flow = UdpFlow(self._frames, key, port, client, now)
         self._flows.add(flow, now)
         return flow
+
+    def refused(self, addresses: bytes, head: memoryview, now: float) -> None:
+        """The guest says for good that a datagram of ours, which began with `head`, did not get
+        through.
+        """
+        key = ip.swapped(addresses) + bytes(head[2:4]) + bytes(head[:2])
+        flow = self._flows.get(key)
+        if flow is not None and len(self._network.plans) > 1:
+            is_whole = int.from_bytes(head[4:6], "big") == len(head)
+            flow.endpoint.refused_by_guest(flow, head[udp.SIZE :] if is_whole else head[:0], now)
 
     def _open_outbound(self, key: bytes, packet: Packet, port: int, now: float) -> DatagramFlow:
         if self._network.is_dns(packet.destination):

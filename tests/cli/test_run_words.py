@@ -2,7 +2,7 @@
 
 import os
 import pwd
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
@@ -44,6 +44,10 @@ PUBLISHED = NetworkConfig(forwards=(Forward(1, 2),))
         (["-p1:2"], PUBLISHED),
         (["--publish=1:2"], PUBLISHED),
         (
+            ["--no-ipv6"],
+            NetworkConfig(ipv6=False),
+        ),
+        (
             ["--host-loopback", "-p", "1:2"],
             NetworkConfig(forwards=(Forward(1, 2),), host_loopback=True),
         ),
@@ -57,6 +61,7 @@ def test_what_stands_after_command_belongs_to_command(
 
 def test_every_option_reaches_the_config(rooms: Rooms) -> None:
     words = ["-p", "8080-8081:80-81", "--publish", "[::1]::5353/udp", "--cidr", "192.0.2.0/24"]
+    words += ["--ipv6", "--cidr6", "fd00::/64"]
     words += ["--mtu=1500", "--tap-name", "eth0", "--host-loopback", "--map-user", "--no-pid"]
     words += ["--name", "web", "--no-offload", "--splice"]
     words += ["--dns", "192.0.2.53", "--dns", "2001:db8::53"]
@@ -66,6 +71,8 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
             command=("true",),
             network=NetworkConfig(
                 cidr=IPv4Network("192.0.2.0/24"),
+                ipv6=True,
+                cidr6=IPv6Network("fd00::/64"),
                 mtu=1500,
                 tap_name="eth0",
                 host_loopback=True,

@@ -17,12 +17,14 @@ from tests.host.world import (
     HostWorld,
     descriptors,
     is_taken,
+    port_of,
     reset,
 )
 from tests.stack.world import GATEWAY, GATEWAY_6, head, udp
 
 GUEST_PORT = 5000
 CLIENTS = [(LOOPBACK, GATEWAY), (LOOPBACK_6, GATEWAY_6)]
+OTHER_FAMILY = {GATEWAY: GATEWAY_6, GATEWAY_6: GATEWAY}
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
 
 # ── TCP ──────────────────────────────────────────────────────────────────────────────────────────
@@ -63,14 +65,50 @@ def test_a_client_that_spoke_and_closed_before_the_guest_has_answered(
     guest.finish()
 
 
+@pytest.mark.parametrize(("address", "seen"), CLIENTS)
 def test_the_guest_refuses(
-    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int
+    world: HostWorld,
+    forwards: Forwards,
+    far_end: FarEnd,
+    free_port: int,
+    address: str,
+    seen: str,
 ) -> None:
+    """In both families, one after the other."""
     forwards.open(Forward(free_port, GUEST_PORT))
-    client = far_end.connect(LOOPBACK, free_port)
-    GuestTcp.called(world).refuse()
+    before = descriptors()
+    client = far_end.connect(address, free_port)
+    for gateway in (seen, OTHER_FAMILY[seen]):
+        guest = GuestTcp.called(world)
+        assert guest.remote[0] == gateway
+        guest.refuse()
     with pytest.raises(ConnectionResetError):
         client.recv(1)
+    client.close()
+    assert len(world.gateway.tcp) == 0
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize(("address", "seen"), CLIENTS)
+def test_a_server_that_listens_in_the_other_family_alone(
+    world: HostWorld,
+    forwards: Forwards,
+    far_end: FarEnd,
+    free_port: int,
+    address: str,
+    seen: str,
+) -> None:
+    forwards.open(Forward(free_port, GUEST_PORT))
+    client = far_end.connect(address, free_port)
+    client.sendall(b"request")
+    GuestTcp.called(world).refuse()
+    guest = GuestTcp.accepting(world)
+    assert guest.remote == (OTHER_FAMILY[seen], port_of(client))
+    guest.until(lambda: guest.text == b"request", "the request")
+    guest.reset()
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+    assert world.heard() == []  # nobody is asked again
 
 
 def test_the_client_resets_before_the_guest_has_answered(

@@ -1,11 +1,13 @@
 """Published UDP ports: clients speak first, the guest sees who they are, flows end alone."""
 
 import pytest
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
+from scapy.packet import Packet, Raw
 
 from rootlessnet.stack import udp_flows
 from rootlessnet.stack.host import SocketAddress
-from tests.stack.world import GATEWAY, GUEST, World, udp
+from tests.stack.world import GATEWAY, GATEWAY_6, GUEST, GUEST_6, World, head, packet, udp
 
 SWEEP = 5.1  # seconds by which the end of a flow may be late
 CLIENT = ("192.0.2.77", 50000)
@@ -132,3 +134,75 @@ def test_an_error_reaches_the_guest() -> None:
     world.heard()
     socket.receiver.failed(b"answer", CLIENT, 3, 3, CLIENT[0], 0)
     assert world.heard_one()[IP].src == CLIENT[0]
+
+
+# ── a server that listens in one family alone ────────────────────────────────────────────────────
+
+
+def refusal(datagram: Packet) -> Packet:
+    """What the guest's kernel says when nobody listens."""
+    sent = head(datagram)
+    unreachable = ICMPv6DestUnreach(code=4) if IPv6 in datagram else ICMP(type=3, code=3)
+    return packet(sent.src, sent.dst) / unreachable / Raw(bytes(sent)[:1232])
+
+
+@pytest.mark.parametrize(
+    ("client", "first", "second"),
+    [
+        (("2001:db8::7", 50000), ("2001:db8::7", GUEST_6), (GATEWAY, GUEST)),
+        (("::1", 50000), (GATEWAY_6, GUEST_6), (GATEWAY, GUEST)),
+        (CLIENT, (CLIENT[0], GUEST), (GATEWAY_6, GUEST_6)),
+    ],
+)
+def test_a_client_is_led_to_the_other_family(
+    client: SocketAddress, first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    world = World()
+    _, socket = world.publish(5000)
+    world.receive(socket, b"hello", client)
+    asked = world.heard_one()
+    assert (head(asked).src, head(asked).dst) == first
+    again = world.ask(refusal(asked))
+    assert (head(again).src, head(again).dst, again[UDP].sport) == (*second, 50000)
+    assert bytes(again[UDP].payload) == b"hello"
+    answer(world, b"answer", (second[0], 50000))
+    assert socket.sent == [(b"answer", client, 0)]
+    # Those who come after it are led there at once.
+    world.receive(socket, b"hello", (client[0], 50001))
+    assert head(world.heard_one()).dst == second[1]
+    assert len(world.gateway.udp) == 2
+
+
+def test_a_guest_that_listens_in_no_family_is_asked_twice_for_each_datagram() -> None:
+    world = World()
+    _, socket = world.publish(5000)
+    for _ in range(3):
+        world.receive(socket, b"hello", CLIENT)
+        world.send(refusal(world.ask(refusal(world.heard_one()))))
+        assert world.heard() == []
+        assert len(world.gateway.udp) == 0
+
+
+def test_what_the_guest_s_kernel_did_not_quote_in_full_is_lost() -> None:
+    world = World()
+    _, socket = world.publish(5000)
+    world.receive(socket, bytes(1400), ("2001:db8::7", 50000))
+    world.send(refusal(world.heard_one()))
+    assert world.heard() == []
+    world.receive(socket, b"hello", ("2001:db8::7", 50000))
+    assert head(world.heard_one()).dst == GUEST
+
+
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_a_guest_that_has_spoken_is_not_left(ipv6: bool) -> None:
+    """Nor is there another family in a guest without IPv6."""
+    world = World(ipv6=ipv6)
+    _, socket = world.publish(5000)
+    world.receive(socket, b"hello", CLIENT)
+    asked = world.heard_one()
+    if ipv6:
+        answer(world, b"answer", CLIENT)
+    world.send(refusal(asked))
+    assert world.heard() == []
+    world.receive(socket, b"hello", CLIENT)
+    assert head(world.heard_one()).dst == GUEST

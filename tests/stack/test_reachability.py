@@ -181,5 +181,8 @@ def test_nothing_but_dns_at_the_dns_address(address: str, code: int) -> None:
     ],
 )
 def test_how_a_client_appears(address: str, seen: str, seen_without_ipv6: str) -> None:
-    assert network().client(address) == ip_address(seen).packed
-    assert network(ipv6=False).client(address) == ip_address(seen_without_ipv6).packed
+    first, second = network().appearances(address)
+    assert first == ip_address(seen).packed
+    assert second == ip_address(GATEWAY if ":" in seen else GATEWAY_6).packed
+    (only,) = network(ipv6=False).appearances(address)
+    assert only == ip_address(seen_without_ipv6).packed
