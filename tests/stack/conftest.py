@@ -1,12 +1,20 @@
-"""The ordeal of the hostile tests."""
+"""Either family, and the ordeal of the hostile tests."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.stack.ordeal import Ordeal
+from tests.stack.side import V4, V6, Side
 from tests.stack.tcp_guest import ISN, established, said
 from tests.stack.world import tcp
+
+
+@pytest.fixture(params=[V4, V6], ids=["ipv4", "ipv6"], scope="session")
+def side(request: pytest.FixtureRequest) -> Side:
+    """IPv4, and then IPv6."""
+    assert isinstance(request.param, Side)
+    return request.param
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from scapy.layers.inet import TCP
 from scapy.packet import Packet
 
-from tests.stack.world import FakeTcp, World, tcp
+from tests.stack.world import REMOTE, FakeTcp, World, tcp
 
 ISN = 1000  # of tcp()
 
@@ -16,12 +16,12 @@ def opening(world: World, syn: Packet) -> FakeTcp:
     return host
 
 
-def established(world: World, sport: int = 40000) -> tuple[FakeTcp, int]:
+def established(world: World, sport: int = 40000, dst: str = REMOTE) -> tuple[FakeTcp, int]:
     """The host's half of a connection, and the number of the next byte to the guest."""
-    host = opening(world, tcp("S", sport=sport))
+    host = opening(world, tcp("S", sport=sport, dst=dst))
     host.connection.accept(world.now)
     number = world.heard_one()[TCP].seq + 1
-    world.send(tcp("A", seq=ISN + 1, ack=number, sport=sport))
+    world.send(tcp("A", seq=ISN + 1, ack=number, sport=sport, dst=dst))
     assert host.calls == ["established"]
     assert world.heard() == []
     return host, number

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 from scapy.utils import mac2str
@@ -260,15 +260,30 @@ def reassembled(fragments: Sequence[Packet]) -> Packet:
     """The packet whose fragments these are, in order; its checksums are right."""
     payload = b""
     for one in fragments:
-        assert one[IP].frag * 8 == len(payload)
-        assert bool(one[IP].flags.MF) == (one is not fragments[-1])
-        payload += bytes(one[IP].payload)
-    head = fragments[0][IP]
-    assert {(one[IP].src, one[IP].dst, one[IP].id) for one in fragments} == {
-        (head.src, head.dst, head.id)
-    }
-    whole = IP(src=head.src, dst=head.dst, proto=head.proto) / Raw(payload)
+        offset, more, part, _ = fragment_of(one)
+        assert (offset, more) == (len(payload), one is not fragments[-1])
+        payload += part
+    first = head(fragments[0])
+    names = {(head(one).src, head(one).dst, fragment_of(one)[3]) for one in fragments}
+    assert names == {(first.src, first.dst, fragment_of(fragments[0])[3])}
+    whole: Packet
+    if isinstance(first, IPv6):
+        protocol = first.nh if first.nh != 44 else first[IPv6ExtHdrFragment].nh
+        whole = IPv6(src=first.src, dst=first.dst, nh=protocol) / Raw(payload)
+    else:
+        whole = IP(src=first.src, dst=first.dst, proto=first.proto) / Raw(payload)
     return dissected(bytes(Ether(dst=GUEST_MAC) / whole))
+
+
+def fragment_of(packet: Packet) -> tuple[int, bool, bytes, int]:
+    """Offset in bytes, whether more follow, the part of the payload, and the identification."""
+    header = head(packet)
+    if isinstance(header, IP):
+        return header.frag * 8, bool(header.flags.MF), bytes(header.payload), header.id
+    if IPv6ExtHdrFragment not in packet:
+        return 0, False, bytes(header.payload), 0
+    one = packet[IPv6ExtHdrFragment]
+    return one.offset * 8, bool(one.m), bytes(one.payload), one.id
 
 
 def assert_unreachable(answer: Packet, about: Packet, code: int, source: str = GATEWAY) -> None:

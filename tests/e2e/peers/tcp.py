@@ -214,6 +214,7 @@ def serve(
             behave(self.request)
 
     class Server(socketserver.ThreadingTCPServer):
+        address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         allow_reuse_address = True
         daemon_threads = True
         request_queue_size = 4096  # a client whose SYN finds no room in it waits a second

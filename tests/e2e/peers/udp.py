@@ -14,6 +14,7 @@ PATIENCE = float(os.environ.get("PEER_PATIENCE", "20"))  # seconds
 LARGEST = 65507  # bytes: what an IPv4 datagram has room for
 IP_MTU = 14  # what the kernel knows of the path to the peer
 IP_RECVERR = 11  # every ICMP error becomes an error of the socket, not only the fatal ones
+IPV6_RECVERR = 25
 
 
 def echo(bound: socket.socket) -> None:
@@ -94,6 +95,8 @@ def main(role: str, host: str, port: str, *numbers: str) -> None:
         opened.settimeout(PATIENCE)
         if family == socket.AF_INET:
             opened.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        else:
+            opened.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
         for act in (exchange, hear, learn, crowd):
             if act.__name__ == role:
                 try:

@@ -1,0 +1,200 @@
+"""IPv6 between real kernels and by real programs: what is its own, next to what IPv4 has as well.
+
+Everything happens on a host of its own (`outside`), which has IPv6 because lo has an address beyond
+the loopback. Read: RFC 8305 for "happy eyeballs".
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.conftest import needs
+from tests.e2e.outside import ADDRESS, ADDRESS_6, Outside, make_outside, peer
+
+GATEWAY, DNS, GUEST = "fd72:6c6e:6574::2", "fd72:6c6e:6574::3", "fd72:6c6e:6574::100"
+LINK_LOCAL = "fe80::2%tap0"
+NO_ROUTE = "2001:db8:1::1"
+SILENT = "2001:db8:2::1"
+BOTH = "both.example"  # whose IPv6 is dead, its IPv4 not
+CURL = ("curl", "--silent", "--show-error", "--noproxy", "*", "--http0.9", "--max-time", "15")
+# Sizes of UDP around what one packet holds at an MTU of 1500 and of 65520; 48 bytes are headers.
+SIZES = "0 1 1451 1452 1453 2900 9000 32768 65471 65472 65473 65507 65527"
+PREPARE = f"""
+ip link add silent0 type veth peer name silent1 # nobody is behind it
+ip link set silent0 up
+ip link set silent1 up
+ip -6 address add 2001:db8:2::2/64 dev silent0 nodad
+ip -6 neighbour add {SILENT} lladdr 02:00:00:00:00:01 dev silent0
+"""
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Outside]:
+    with make_outside(PREPARE) as made:
+        yield made
+
+
+def guest(host: Outside, *words: str, options: tuple[str, ...] = ()) -> str:
+    """What a program in a guest says."""
+    done = host.rootlessnet.run("run", *options, "--", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def client(host: Outside, *words: str) -> str:
+    done = host.program(*words).run()
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# ── the interface ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_address_can_be_used_at_once_and_is_the_only_one(host: Outside) -> None:
+    said = guest(host, "ip", "-6", "-oneline", "address", "show", "dev", "tap0", "scope", "global")
+    assert said.count("inet6") == 1
+    assert f"inet6 {GUEST}/64 scope global nodad" in said
+    assert "tentative" not in said
+    assert f"default via {GATEWAY} dev tap0" in guest(host, "ip", "-6", "route")
+
+
+def test_another_network(host: Outside) -> None:
+    script = "ip -6 address show dev tap0; ping -n -c1 -W10 fd00::2"
+    said = guest(host, "sh", "-c", script, options=("--cidr6", "fd00::/64"))
+    assert "inet6 fd00::100/64" in said
+
+
+@pytest.mark.parametrize("options", [("--no-ipv6",), ("--mtu", "1279")])
+def test_a_guest_without_ipv6(host: Outside, options: tuple[str, ...]) -> None:
+    script = "ip -6 address show dev tap0 scope global; ip -6 route show default"
+    assert guest(host, "sh", "-c", script, options=options) == ""
+
+
+def test_a_host_without_ipv6() -> None:
+    with make_outside(f"ip -6 address del {ADDRESS_6}/128 dev lo\n") as host:
+        assert guest(host, "ip", "-6", "route", "show", "default") == ""
+        assert GATEWAY in guest(host, "ip", "-6", "route", "show", "default", options=("--ipv6",))
+
+
+def test_a_guest_of_a_guest(host: Outside) -> None:
+    inner = ("run", "--cidr", "10.0.3.0/24", "--", "ping", "-n", "-c1", "-W10", ADDRESS_6)
+    said = guest(host, *host.rootlessnet.words[-3:], *inner)
+    assert f"bytes from {ADDRESS_6}" in said
+
+
+def test_attach_to_a_namespace_where_ipv6_is_disabled(host: Outside) -> None:
+    """By default there is none; who asked for it is told."""
+    holder = """
+        sysctl -qw net.ipv6.conf.default.disable_ipv6=1 net.ipv6.conf.all.disable_ipv6=1
+        echo ready; exec cat
+    """
+    words = ("unshare", "--user", "--map-root-user", "--net", "sh", "-euc", holder)
+    with host.program(*words).serving() as target:
+        refused = host.rootlessnet.run("attach", "--ipv6", str(target.pid))
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("rootlessnet: cannot give the namespace IPv6 (")
+        assert "or give --no-ipv6" in refused.stderr
+    with (
+        host.program(*words).serving() as target,
+        host.rootlessnet.started("attach", "-p", "5000", str(target.pid)) as process,
+    ):
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("rootlessnet: published")
+
+
+# ── ping ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@needs("ping")
+@pytest.mark.parametrize("options", [(), ("--map-user",)], ids=["root", "user"])
+@pytest.mark.parametrize("address", [GATEWAY, DNS, LINK_LOCAL, ADDRESS_6])
+def test_ping(host: Outside, address: str, options: tuple[str, ...]) -> None:
+    said = guest(host, "ping", "-n", "-c1", "-W10", address, options=options)
+    assert f"bytes from {address}: icmp_seq=1" in said
+
+
+@needs("ping")
+@pytest.mark.parametrize("size", ["0", "1452", "1453", "30000", "65487"])
+@pytest.mark.parametrize("address", [GATEWAY, ADDRESS_6])
+def test_ping_of_any_size(host: Outside, address: str, size: str) -> None:
+    words = ("ping", "-n", "-c1", "-W10", "-s", size, address)
+    assert f"{int(size) + 8} bytes from" in guest(host, *words, options=("--mtu", "1500"))
+
+
+@needs("ping")
+def test_ping_where_no_route_leads(host: Outside) -> None:
+    done = host.rootlessnet.run("run", "--", "ping", "-n", "-c1", "-W10", NO_ROUTE)
+    assert done.returncode == 1
+    assert f"From {GATEWAY} icmp_seq=1 Destination unreachable: No route" in done.stdout
+
+
+# ── UDP and TCP, outbound ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("mtu", ["1280", "1500", "65520"])
+def test_udp_of_every_size(host: Outside, mtu: str) -> None:
+    with host.program(*peer("udp", "echo", ADDRESS_6, 5000)).serving():
+        words = peer("udp", "exchange", ADDRESS_6, 5000, *SIZES.split())
+        assert guest(host, *words, options=("--mtu", mtu)) == SIZES
+
+
+@needs("curl")
+@pytest.mark.parametrize("options", [(), ("--no-offload",), ("--mtu", "1500")])
+def test_curl(host: Outside, options: tuple[str, ...]) -> None:
+    with host.program(*peer("tcp", "tell_address", ADDRESS_6, 5000)).serving():
+        words = (*CURL, "-6", f"http://[{ADDRESS_6}]:5000/")
+        assert guest(host, *words, options=options) == ADDRESS_6
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_port_that_is_closed(host: Outside, protocol: str) -> None:
+    assert guest(host, *peer(protocol, "hear", ADDRESS_6, 5009)) == "ECONNREFUSED"
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_no_route_is_the_same_error_as_on_the_host(host: Outside, protocol: str) -> None:
+    words = peer(protocol, "hear", NO_ROUTE, 5000)
+    assert client(host, *words) == "ENETUNREACH"
+    assert guest(host, *words) == "ENETUNREACH"
+
+
+@needs("curl")
+@pytest.mark.parametrize("dead", [NO_ROUTE, SILENT, ADDRESS_6], ids=["route", "silent", "refused"])
+def test_happy_eyeballs(host: Outside, dead: str) -> None:
+    """A host whose IPv6 is dead is reached by IPv4, as on the host."""
+    with host.program(*peer("tcp", "tell_address", ADDRESS, 5000)).serving():
+        resolve = ("--resolve", f"{BOTH}:5000:[{dead}],{ADDRESS}")
+        assert guest(host, *CURL, *resolve, f"http://{BOTH}:5000/") == ADDRESS
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_the_host_s_loopback(host: Outside, protocol: str) -> None:
+    role = "tell_address"
+    with host.program(*peer(protocol, role, "::1", 5000)).serving():
+        words = peer(protocol, "hear", GATEWAY, 5000)
+        assert guest(host, *words, options=("--host-loopback",)) == "::1"
+        assert guest(host, *words) == "ENETUNREACH"
+        for spelling in ("::ffff:127.0.0.1", "64:ff9b::127.0.0.1", "2002:7f00:1::"):
+            words = peer(protocol, "hear", spelling, 5000)
+            said = guest(host, *words, options=("--host-loopback",))
+            assert said in ("ENETUNREACH", "ECONNREFUSED"), "there is nothing, or the guest itself"
+
+
+# ── published ports ──────────────────────────────────────────────────────────────────────────────
+
+SEEN = [(ADDRESS_6, ADDRESS_6), ("::1", GATEWAY), (ADDRESS, ADDRESS)]
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("listening", ["::", "0.0.0.0"])
+def test_the_guest_sees_its_client(host: Outside, protocol: str, listening: str) -> None:
+    """Or the gateway of the other family, where its server listens in that alone."""
+    server = peer(protocol, "tell_address", listening, 5000)
+    options = ("run", "-p", f"8080:5000/{protocol}", "--", *server)
+    with host.rootlessnet.serving(*options):
+        for address, seen in SEEN:
+            said = client(host, *peer(protocol, "hear", address, 8080))
+            if listening == "::":
+                assert said in (seen, f"::ffff:{seen}")
+            else:
+                assert said == (seen if address == ADDRESS else "10.0.2.2")
