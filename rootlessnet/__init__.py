@@ -64,15 +64,19 @@ _MODULES = {
 
 
 def run(
-    config: "RunConfig", *, published: "Callable[[Forward], None] | None" = None
+    config: "RunConfig",
+    *,
+    published: "Callable[[Forward], None] | None" = None,
+    tell: "Callable[[str], None] | None" = None,
 ) -> "ExitStatus":
     """Run a command to its end and return its exit status, whose `signal` is set when this process
     should end in the same way: the command has died of a Ctrl-C that came to this process too.
 
     Signals that are sent to this process are passed on to the command meanwhile, and a stop of the
     command stops this process. `published` is called, before the command starts, with each port
-    whose number was left open. For the main thread, while no event loop runs in it. Raises
-    RootlessnetError.
+    whose number was left open, and `tell` with a line for the user when there is news: published
+    ports have no room for more connections. For the main thread, while no event loop runs in it.
+    Raises RootlessnetError.
     """
     from contextlib import closing
 
@@ -90,17 +94,20 @@ def run(
         with closing(launch(config)) as guest:
             from rootlessnet.app import run_guest
 
-            return run_guest(guest, config, published)
+            return run_guest(guest, config, published, tell)
 
 
 def serve(
-    config: "AttachConfig", *, published: "Callable[[Forward], None] | None" = None
+    config: "AttachConfig",
+    *,
+    published: "Callable[[Forward], None] | None" = None,
+    tell: "Callable[[str], None] | None" = None,
 ) -> "ExitStatus":
     """Serve a namespace that exists until it ends, or its process if it is named by one; 0.
 
     SIGHUP, SIGINT, SIGQUIT and SIGTERM end it as well. `published` is called with each port whose
-    number was left open. For the main thread, while no event loop runs in it. Raises
-    RootlessnetError.
+    number was left open, `tell` as by `run`. For the main thread, while no event loop runs in it.
+    Raises RootlessnetError.
     """
     from contextlib import closing
 
@@ -117,7 +124,7 @@ def serve(
         with closing(enter(config)) as attachment:  # the order is that of `run`
             from rootlessnet.app import run_attachment
 
-            return run_attachment(attachment, config, published)
+            return run_attachment(attachment, config, published, tell)
 
 
 def _require_main_thread_without_loop(name: str, other: str) -> None:

@@ -43,6 +43,8 @@ from rootlessnet.stack.network import Network, Plan
 if TYPE_CHECKING:
     from rootlessnet.control.description import InstanceDescription
 
+Tell = Callable[[str], None]
+
 _SECRET_SIZE = 16
 _M_TRIM_THRESHOLD = -1
 _KEPT = 64 << 20  # bytes
@@ -64,6 +66,10 @@ def nameservers(config: NetworkConfig) -> list[SocketAddress]:
     return [(str(address), resolv_conf.PORT) for address in addresses]
 
 
+def _say_nothing(_line: str) -> None:
+    """For who did not ask to be told."""
+
+
 class Instance:
     """A running network. Made by `start` or `attach`; `stop` it in the end."""
 
@@ -74,6 +80,7 @@ class Instance:
         config: RunConfig | AttachConfig,
         servers: list[SocketAddress],
         claimed: Claim | None,
+        tell: Tell,
     ) -> None:
         """Take the `tap`, which is given back when this fails, and the name. Raises
         RootlessnetError, OSError.
@@ -103,7 +110,7 @@ class Instance:
         self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers))
         gateway = Gateway(network, self._tap, self._sockets, secrets.token_bytes(_SECRET_SIZE))
         self._reactor.drive(gateway)
-        self._forwards = Forwards(self._reactor, gateway, self._sockets)
+        self._forwards = Forwards(self._reactor, gateway, self._sockets, tell)
         try:
             self._tap.start(gateway.receive)
             self._forwards.open(*wanted.forwards)
@@ -271,38 +278,42 @@ class Instance:
             self._status.set_result(status)
 
 
-async def start(config: RunConfig) -> Instance:
+async def start(config: RunConfig, *, tell: Tell = _say_nothing) -> Instance:
     """Start a command in namespaces of its own, with its network on the running loop.
 
-    Raises RootlessnetError; nothing is left running then.
+    `tell` is called with a line for the user when there is news: published ports have no room for
+    more connections. Raises RootlessnetError; nothing is left running then.
     """
     with limits.explained():
         limits.require_descriptors()
         config = settled(config)
         guest = launch(config)
-        return await _start(guest, config, lambda instance: instance.serve(guest))
+        return await _start(guest, config, lambda instance: instance.serve(guest), tell)
 
 
-async def attach(config: AttachConfig) -> Instance:
-    """Give a namespace that exists a network on the running loop. Raises RootlessnetError."""
+async def attach(config: AttachConfig, *, tell: Tell = _say_nothing) -> Instance:
+    """Give a namespace that exists a network on the running loop; `tell` is as for `start`. Raises
+    RootlessnetError.
+    """
     with limits.explained():
         limits.require_descriptors()
         config = settled(config)
         attachment = enter(config)
-        return await _start(attachment, config, lambda instance: instance.follow(attachment))
+        return await _start(attachment, config, lambda instance: instance.follow(attachment), tell)
 
 
 async def _start(
     served: Guest | Attachment,
     config: RunConfig | AttachConfig,
     begin: Callable[[Instance], None],
+    tell: Tell,
 ) -> Instance:
     claimed: Claim | None = None
     try:
         servers = nameservers(config.network)
         claimed = claim(config.name)
         tap = await _receive_tap(served)
-        instance = Instance(asyncio.get_running_loop(), tap, config, servers, claimed)
+        instance = Instance(asyncio.get_running_loop(), tap, config, servers, claimed, tell)
     except BaseException:
         served.close()
         if claimed is not None:
@@ -328,7 +339,10 @@ async def _receive_tap(served: Guest | Attachment) -> Tap:
 
 
 def run_guest(
-    guest: Guest, config: RunConfig, published: Callable[[Forward], None] | None
+    guest: Guest,
+    config: RunConfig,
+    published: Callable[[Forward], None] | None,
+    tell: Tell | None,
 ) -> ExitStatus:
     """Run a launched guest's command to its end, passing signals on; its exit status."""
 
@@ -336,14 +350,17 @@ def run_guest(
         guest.stop_with_command()
         instance.serve(guest)
 
-    return _run(guest, config, begin, published)
+    return _run(guest, config, begin, published, tell)
 
 
 def run_attachment(
-    attachment: Attachment, config: AttachConfig, published: Callable[[Forward], None] | None
+    attachment: Attachment,
+    config: AttachConfig,
+    published: Callable[[Forward], None] | None,
+    tell: Tell | None,
 ) -> ExitStatus:
     """Serve a namespace until it, its process or this program is to end; 0."""
-    return _run(attachment, config, lambda instance: instance.follow(attachment), published)
+    return _run(attachment, config, lambda instance: instance.follow(attachment), published, tell)
 
 
 def _run(
@@ -351,6 +368,7 @@ def _run(
     config: RunConfig | AttachConfig,
     begin: Callable[[Instance], None],
     published: Callable[[Forward], None] | None,
+    tell: Tell | None,
 ) -> ExitStatus:
     """Run an instance on a loop of its own. The loop is made while the child is still at work."""
     servers = nameservers(config.network)
@@ -361,7 +379,8 @@ def _run(
         claimed = claim(config.name)
         if claimed is not None:
             ending.callback(claimed.release)
-        instance = Instance(loop, served.receive_tap(), config, servers, claimed)
+        tap = served.receive_tap()
+        instance = Instance(loop, tap, config, servers, claimed, tell or _say_nothing)
         # `stop` twice: where nothing else can end what runs, and before signals have their own
         # effects again, which would leave it half done.
         ending.callback(instance.stop)

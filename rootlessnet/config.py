@@ -63,7 +63,8 @@ class NetworkConfig:
     `dns` are the nameservers the guest's questions go to; empty means those of the host.
     `host_loopback` lets the guest reach the host's loopback at the gateway's address. `offload` has
     the kernel cut and sum segments where it can. `splice` leads clients on the host's loopback to
-    a published TCP port past the TAP, in a guest that has a command. Raises `UsageError`.
+    a published TCP port past the TAP, where the guest is that of a `RunConfig`. Raises
+    `UsageError`.
     """
 
     cidr: IPv4Network = DEFAULT_CIDR
@@ -73,7 +74,7 @@ class NetworkConfig:
     tap_name: str = DEFAULT_TAP_NAME
     host_loopback: bool = False
     offload: bool = True
-    splice: bool = False
+    splice: bool = True
     dns: tuple[HostAddress, ...] = ()
     forwards: tuple[Forward, ...] = ()
 

@@ -149,11 +149,12 @@ def add_network_options(parser: Parser) -> None:
         "(default: by the kernel, where it takes that on)",
     )
     group.add_argument(
-        "--splice",
-        action="store_true",
-        help="with `run`, lead clients on the host's loopback of a published TCP port past the "
-        "TAP, faster: they arrive at 127.0.0.1 in the guest or, refused there, at the guest's own "
-        "address, and appear as 127.0.0.1 (default: as all others, and appear as the gateway)",
+        "--no-splice",
+        dest="splice",
+        action="store_false",
+        help="lead clients on the host's loopback of a published TCP port through the TAP as all "
+        "others (default: with `run` past it, faster: they arrive at 127.0.0.1 in the guest; where "
+        "that is refused at the guest's own address, then at ::1)",
     )
 
 

@@ -1,9 +1,12 @@
 """Published ports: host listeners whose connections and datagrams go to the guest.
 
-The guest sees the client's own address, or the gateway's where it cannot: clients on the loopback
-where these are not spliced, for which see `splice`, and clients of a family that the guest does not
-have. When the guest refuses a client, it is asked again in the other family, for many servers
-listen in one alone. Read: accept(2), ERRORS.
+The guest sees the client's own address, or the gateway's where it cannot: clients of a family that
+the guest does not have, and clients on the loopback. Those are spliced, for which see `splice`.
+When the guest refuses a client, it is asked again in the other family, for many servers listen in
+one alone.
+
+Where there is no room for more connections none is accepted: clients wait in the kernel's queue,
+and come to the guest as others end. Read: accept(2), ERRORS; listen(2) on the queue.
 """
 
 import errno
@@ -11,6 +14,7 @@ import socket
 from collections.abc import Callable
 from itertools import count
 
+from rootlessnet import limits
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward
 from rootlessnet.host.binding import Binding, bind_all, explain
@@ -35,7 +39,10 @@ class Listener:
         sockets: HostSockets,
         listening: socket.socket,
         guest_port: int,
+        no_room: Callable[[], None],
     ) -> None:
+        """`no_room` is called whenever clients have to wait."""
+        self._no_room = no_room
         self._reactor = reactor
         self._gateway = gateway
         self._sockets = sockets
@@ -53,22 +60,28 @@ class Listener:
 
     def _ready(self, _events: int) -> None:
         for _ in range(_ACCEPTS):
+            if self._gateway.tcp.is_full:
+                self._pause()
+                return
             try:
                 client, address = self._socket.accept()
             except BlockingIOError:
                 return
             except OSError as error:
                 if error.errno in _EXHAUSTED:
-                    # The client waits in the kernel's queue meanwhile.
-                    self._reactor.remove(self._socket.fileno())
-                    self._reactor.after(_RETRY, self._resume)
+                    self._pause()
                     return
                 continue  # the client went away before it was accepted
             self._join(client, (address[0], address[1]))
 
+    def _pause(self) -> None:
+        self._reactor.remove(self._socket.fileno())
+        self._reactor.after(_RETRY, self._resume)
+        self._no_room()
+
     def _join(self, client: socket.socket, address: tuple[str, int]) -> None:
         splices = self._sockets.splices
-        if splices is not None and is_loopback(address[0]):
+        if splices is not None and is_loopback(address[0]) and not splices.is_full:
             splices.join(client, self._guest_port)
             return
         client.setblocking(False)
@@ -89,10 +102,19 @@ class Listener:
 class Forwards:
     """The published ports of a guest."""
 
-    def __init__(self, reactor: Reactor, gateway: Gateway, sockets: HostSockets) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        gateway: Gateway,
+        sockets: HostSockets,
+        tell: Callable[[str], None],
+    ) -> None:
+        """`tell` is called once, with a line for the user, when clients wait for others to end."""
         self._reactor = reactor
         self._gateway = gateway
         self._sockets = sockets
+        self._tell = tell
+        self._has_told = False
         self._closers: dict[Forward, list[Callable[[], None]]] = {}
 
     @property
@@ -152,7 +174,17 @@ class Forwards:
                 raise explain(forward, error, address, port) from None
 
     def _open_tcp(self, bound: socket.socket, guest_port: int) -> Callable[[], None]:
-        return Listener(self._reactor, self._gateway, self._sockets, bound, guest_port).close
+        return Listener(
+            self._reactor, self._gateway, self._sockets, bound, guest_port, self._no_room
+        ).close
+
+    def _no_room(self) -> None:
+        if not self._has_told:
+            self._has_told = True
+            self._tell(
+                "published ports have no room for more connections: clients wait until others "
+                f"end; for more, {limits.MORE_DESCRIPTORS}"
+            )
 
     def _open_udp(self, bound: socket.socket, guest_port: int) -> Callable[[], None]:
         port = self._gateway.udp.publish(guest_port)

@@ -55,7 +55,7 @@ class HostSockets:
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
         self._resolver.resolve(query, answer)
 
-    def splice(self, ask: Callable[[int], bool], guest_address: str) -> Splices:
+    def splice(self, ask: Callable[[int, int], bool], guest_address: str) -> Splices:
         """From now on clients on the loopback are spliced; the arguments are those of `Splices`."""
         self.splices = Splices(self._reactor, ask, guest_address, self.capacity())
         return self.splices

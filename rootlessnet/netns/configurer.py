@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from rootlessnet.config import RunConfig
-from rootlessnet.netns import interface, processes, syscalls, user_namespace
+from rootlessnet.errors import RootlessnetError
+from rootlessnet.netns import inbound, interface, processes, syscalls, user_namespace
 from rootlessnet.netns.init import Init
 from rootlessnet.netns.messages import Channel, Kind, Message
 from rootlessnet.netns.tap import Tap
@@ -65,6 +66,10 @@ class Configurer:
 
             raise prerequisites.explain_tap(error, network.tap_name).error() from None
         has_ipv6 = interface.configure(network)
+        if network.splice:
+            with suppress(RootlessnetError, OSError):  # for what happens then, see there
+                interface.lead_back(network, inbound.MARK, inbound.PREFERENCE)
+                inbound.appear_as_gateway()
         # As far as the kernel has them: ping without privilege, and servers on their usual ports.
         first, last = user_namespace.group_range(Path("/proc/self/gid_map").read_text())
         _set_ipv4("ping_group_range", f"{first} {min(last, _PING_GROUP_MAX)}")

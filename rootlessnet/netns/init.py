@@ -15,14 +15,13 @@ import errno
 import os
 import select
 import signal
-import socket
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 from rootlessnet.config import RunConfig
 from rootlessnet.errors import RootlessnetError
-from rootlessnet.netns import command, mounts, processes, syscalls
+from rootlessnet.netns import command, inbound, mounts, processes, syscalls
 from rootlessnet.netns.child import defect
 from rootlessnet.netns.messages import DESCRIPTORS_MAX, Channel, Kind, Message
 
@@ -114,22 +113,23 @@ class Init:
                 self._start()
             case Message(kind=Kind.SIGNAL, number=number) if self._command:
                 os.kill(self._command, number)
-            case Message(kind=Kind.SOCKETS, number=number):
-                self._make_sockets(number)
+            case Message(kind=Kind.SOCKETS, number=number, text=family):
+                self._make_sockets(number, int(family))
         return True
 
     def _start(self) -> None:
         self._command = command.execute(self._config.command, self._mask, self._bind_to_us)
         self._channel.send(Message(Kind.STARTED))
 
-    def _make_sockets(self, number: int) -> None:
+    def _make_sockets(self, number: int, family: int) -> None:
         """For the parent, which connects them: they belong to the namespace they are made in."""
+        source = inbound.source(self._config.network.gateway)
         with ExitStack() as stack:
             made: list[int] = []
             with suppress(OSError):  # no descriptor is left: then these
                 while len(made) < min(number, DESCRIPTORS_MAX):
-                    made.append(stack.enter_context(socket.socket()).fileno())
-            self._channel.send(Message(Kind.MADE, descriptors=tuple(made)))
+                    made.append(stack.enter_context(inbound.open_socket(family, source)).fileno())
+            self._channel.send(Message(Kind.MADE, family, descriptors=tuple(made)))
 
     def _bind_to_us(self) -> None:
         """In the child that becomes COMMAND. A PID namespace does this for all processes in it."""

@@ -140,6 +140,18 @@ def _add_ipv6(netlink: "IPRoute", tap: int, plan: Plan6, *, is_wanted: bool) -> 
     return True
 
 
+def lead_back(network: NetworkConfig, mark: int, preference: int) -> None:
+    """Lead packets with `mark` to the gateway's address to lo, by a table whose number is `mark`.
+
+    Raises `RootlessnetError` where the kernel has no policy routing.
+    """
+    with _netlink() as netlink:
+        lo = socket.if_nametoindex("lo")
+        gateway = str(network.gateway)
+        netlink.route("add", dst=gateway, oif=lo, table=mark, type="local", scope="host")
+        netlink.rule("add", priority=preference, fwmark=mark, table=mark)
+
+
 @contextmanager
 def _netlink(taken: str = "") -> "Iterator[IPRoute]":
     """A netlink socket; errors of the kernel come out explained, EEXIST by the sentence `taken`."""

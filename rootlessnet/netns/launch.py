@@ -60,7 +60,7 @@ class Guest:
         finally:
             theirs.close()
         self._is_open = True
-        self.sockets_made: Callable[[tuple[int, ...]], None] = _close_all
+        self.sockets_made: Callable[[int, tuple[int, ...]], None] = _close_all
         # What the caller had for the stops of the terminal, while we stop with the command.
         self._dispositions: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
 
@@ -98,17 +98,18 @@ class Guest:
             elif message.kind is Kind.STOPPED:
                 self._command_stopped()
             elif message.kind is Kind.MADE:
-                self.sockets_made(message.descriptors)
+                self.sockets_made(message.number, message.descriptors)
             else:
                 message.raise_if_failed()
         return self._status
 
-    def make_sockets(self, count: int) -> bool:
-        """Have so many TCP sockets made in the guest's network namespace; False when it has ended.
+    def make_sockets(self, family: int, count: int) -> bool:
+        """Have so many TCP sockets made in the guest's network namespace, of AF_INET or AF_INET6;
+        False when it has ended.
 
         `poll` hands them to `sockets_made`: all, or as many as could be made.
         """
-        return self._is_open and self._channel.send(Message(Kind.SOCKETS, count))
+        return self._is_open and self._channel.send(Message(Kind.SOCKETS, count, str(int(family))))
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the command, which may have ended. Raises `ValueError` for no signal."""
@@ -171,7 +172,7 @@ class Guest:
             processes.end_children(lambda pid: processes.lives_below(self._user_namespace, pid))
 
 
-def _close_all(descriptors: tuple[int, ...]) -> None:
+def _close_all(_family: int, descriptors: tuple[int, ...]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
 

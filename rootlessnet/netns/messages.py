@@ -32,9 +32,9 @@ class Kind(IntEnum):
     # parent -> init
     START = auto()  # execute the command
     SIGNAL = auto()  # number: the signal to send to the command
-    SOCKETS = auto()  # number: so many TCP sockets of the guest's namespace are wanted
+    SOCKETS = auto()  # number: so many TCP sockets of the guest are wanted; text: of this family
     # init -> parent
-    MADE = auto()  # as many of them as could be made; the descriptors
+    MADE = auto()  # number: the family; as many descriptors as could be made
     STARTED = auto()  # the command was executed
     STOPPED = auto()  # number: the signal that stopped the command
     EXITED = auto()  # number: exit status, -n for a death by signal n

@@ -63,7 +63,7 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
     words = ["-p", "8080-8081:80-81", "--publish", "[::1]::5353/udp", "--cidr", "192.0.2.0/24"]
     words += ["--ipv6", "--cidr6", "fd00::/64"]
     words += ["--mtu=1500", "--tap-name", "eth0", "--host-loopback", "--map-user", "--no-pid"]
-    words += ["--name", "web", "--no-offload", "--splice"]
+    words += ["--name", "web", "--no-offload", "--no-splice"]
     words += ["--dns", "192.0.2.53", "--dns", "2001:db8::53"]
     assert main(["run", *words, "--", "true"]) == 0
     assert rooms.configs == [
@@ -77,7 +77,7 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
                 tap_name="eth0",
                 host_loopback=True,
                 offload=False,
-                splice=True,
+                splice=False,
                 dns=(IPv4Address("192.0.2.53"), IPv6Address("2001:db8::53")),
                 forwards=(
                     Forward(8080, 80),
@@ -102,6 +102,13 @@ def test_which_ports_were_found_is_said_on_standard_error(
     assert err == (
         "rootlessnet: published 49153:80/tcp\nrootlessnet: published 127.0.0.1:49154:53/udp\n"
     )
+
+
+def test_news_are_said_on_standard_error(rooms: Rooms, capsys: pytest.CaptureFixture[str]) -> None:
+    rooms.news = ("all is full",)
+    assert main(["run", "true"]) == 0
+    assert main(["attach", "1"]) == 0
+    assert capsys.readouterr().err == "rootlessnet: all is full\n" * 2
 
 
 @pytest.mark.parametrize("status", [0, 3, 137])

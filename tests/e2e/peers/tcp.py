@@ -14,10 +14,11 @@ import socketserver
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count as count_from
 from math import inf
 from struct import pack
+from time import monotonic
 
 SIZE = 3_000_000  # bytes, more than all buffers on the way hold in some directions
 PATIENCE = float(os.environ.get("PEER_PATIENCE", "20"))  # seconds without progress
@@ -201,6 +202,15 @@ def stall(connection: socket.socket) -> None:
     say(f"read {read_stream(connection, position)}")
 
 
+def relay(connection: socket.socket) -> None:
+    """Have each piece answered by a server on the client's own host."""
+    port = int(sys.argv[4])
+    with socket.create_connection((connection.getpeername()[0], port), PATIENCE) as further:
+        while piece := connection.recv(PIECE):
+            further.sendall(piece)
+            connection.sendall(further.recv(PIECE))
+
+
 def serve(
     address: str, port: int, behave: Callable[[socket.socket], None], told: float = inf
 ) -> None:
@@ -283,6 +293,15 @@ def connect_often(address: tuple[str, int], count: int) -> str:
             connection.sendall(text)
             connection.shutdown(socket.SHUT_WR)
             right += read_to_end(connection) == text
+    return str(right)
+
+
+def connect_stubbornly(address: tuple[str, int], count: int) -> str:
+    """As `connect_often`, and again where one was reset."""
+    right, deadline = 0, monotonic() + PATIENCE
+    while right < count and monotonic() < deadline:
+        with suppress(OSError):
+            right += int(connect_often(address, 1))
     return str(right)
 
 
@@ -427,13 +446,13 @@ def main(role: str, host: str, port: str, count: str | None = None) -> None:
     servers = (
         *(echo, answer_late, speak_first, tell_address, reset, flood),
         *(mirror, answer_and_close, speak_urgently, interrupt_client, pour, stall),
-        *(read_when_told, send_and_die),
+        *(read_when_told, send_and_die, relay),
     )
     clients = (
         *(ask, listen_first, exchange, connect_often, connect_together, hear, drain),
         *(trade, close_first, close_second, pour_out, stall_on),
         *(ask_urgently, give_back, interrupt_server, give_back_at_once),
-        *(send_and_leave, listen_when_told, hold_together),
+        *(send_and_leave, listen_when_told, hold_together, connect_stubbornly),
     )
     if role == "never_accept":
         never_accept(host, int(port))
