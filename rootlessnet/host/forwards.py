@@ -59,10 +59,10 @@ class Listener:
             self._reactor.add(self._socket.fileno(), LEVEL, self._ready)
 
     def _ready(self, _events: int) -> None:
+        if self._gateway.tcp.is_full:
+            self._pause()
+            return
         for _ in range(_ACCEPTS):
-            if self._gateway.tcp.is_full:
-                self._pause()
-                return
             try:
                 client, address = self._socket.accept()
             except BlockingIOError:
@@ -73,6 +73,8 @@ class Listener:
                     return
                 continue  # the client went away before it was accepted
             self._join(client, (address[0], address[1]))
+            if self._gateway.tcp.is_full:
+                return  # and maybe nobody waits
 
     def _pause(self) -> None:
         self._reactor.remove(self._socket.fileno())

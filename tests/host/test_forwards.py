@@ -191,6 +191,8 @@ def test_no_room_in_the_stack(
     forwards.open(Forward(free_port, GUEST_PORT, "tcp", IPv4Address(LOOPBACK)))
     far_end.connect(LOOPBACK, free_port)
     first = GuestTcp.accepting(world)
+    world.reactor.let_run()
+    assert told == []
     client = far_end.connect(LOOPBACK, free_port)
     client.sendall(b"request")
     for _ in range(2):

@@ -3,8 +3,8 @@
 The server echoes whatever comes on any of them.
 
 The client opens COUNT connections and says a word of its own on each; those that are answered stand
-until a line comes from outside. Then it says how many stood, and from then on closes each that has
-its answer, until none is left, and says how many had it.
+until a line comes from outside. From then on it closes each that has its answer, until none is
+left, and says how many had it.
 """
 
 import selectors
@@ -55,7 +55,6 @@ def queue_up(address: tuple[str, int], count: int) -> None:
                 standing.append(key.fileobj)
             else:
                 is_told = True
-                say(str(answered))
         while is_told and standing:
             standing.pop().close()
     say(str(answered))
