@@ -24,7 +24,7 @@ from rootlessnet.host.splice import is_loopback
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.tcp.connection import Connection
 
-_ACCEPTS = 64  # connections accepted before others get their turn
+_ACCEPTS = 64  # connections accepted at most before others get their turn
 _RETRY = 0.1  # seconds to wait when descriptors are used up
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -48,6 +48,7 @@ class Listener:
         self._sockets = sockets
         self._socket = listening
         self._guest_port = guest_port
+        self._burst = 1  # how many to accept at a time: to find that nobody is left costs as well
         self._resume()
 
     def close(self) -> None:
@@ -62,10 +63,11 @@ class Listener:
         if self._gateway.tcp.is_full:
             self._pause()
             return
-        for _ in range(_ACCEPTS):
+        for _ in range(self._burst):
             try:
                 client, address = self._socket.accept()
             except BlockingIOError:
+                self._burst = 1
                 return
             except OSError as error:
                 if error.errno in _EXHAUSTED:
@@ -75,6 +77,7 @@ class Listener:
             self._join(client, (address[0], address[1]))
             if self._gateway.tcp.is_full:
                 return  # and maybe nobody waits
+        self._burst = min(2 * self._burst, _ACCEPTS)
 
     def _pause(self) -> None:
         self._reactor.remove(self._socket.fileno())

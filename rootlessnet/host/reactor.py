@@ -23,7 +23,8 @@ BROKEN = EPOLLHUP | EPOLLERR
 FAILED = EPOLLERR
 HALF_CLOSED = EPOLLRDHUP
 URGENT = EPOLLPRI
-EDGE = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET
+EDGE_IN = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET
+EDGE = EDGE_IN | EPOLLOUT
 LEVEL = EPOLLIN
 
 _ROUND = 128  # events handled before the loop gets its turn
@@ -57,6 +58,10 @@ class Reactor:
     def replace(self, descriptor: int, callback: Callable[[int], None]) -> None:
         """Another callback for a descriptor that was added."""
         self._callbacks[descriptor] = callback
+
+    def change(self, descriptor: int, events: int) -> None:
+        """Other events for a descriptor that was added: what holds already is an event."""
+        self._epoll.modify(descriptor, events)
 
     def remove(self, descriptor: int) -> None:
         """Forget a descriptor, before it is closed."""

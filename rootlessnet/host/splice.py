@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from rootlessnet.host.pipes import Pipe, Pipes
 from rootlessnet.host.reactor import (
     EDGE,
+    EDGE_IN,
     FAILED,
     HALF_CLOSED,
     READABLE,
@@ -57,8 +58,8 @@ class _Way:
     """One direction of a connection."""
 
     __slots__ = (
-        *("ended", "finished", "in_pipe", "is_deferred", "is_empty", "is_much", "more_behind"),
-        *("pipe", "rest", "sent", "sink", "source", "urgent"),
+        *("ended", "finished", "in_pipe", "is_deferred", "is_empty", "is_much", "is_stalled"),
+        *("more_behind", "pipe", "rest", "sent", "sink", "source", "urgent"),
     )
 
     def __init__(self, source: socket.socket, sink: socket.socket) -> None:
@@ -71,6 +72,7 @@ class _Way:
         self.is_much = False  # so splice
         self.is_empty = False  # the source, until its next event
         self.is_deferred = False  # to the next round
+        self.is_stalled = False  # the sink has been full once: its room is an event from then on
         # The source's FIN or urgent data lies in it: a short read does not empty it.
         self.more_behind = False
         self.urgent = False
@@ -83,9 +85,10 @@ class Splice:
 
     __slots__ = (
         *("_client", "_guest", "_guest_port", "_inward", "_is_connected", "_is_lost", "_is_open"),
-        *("_outward", "_patience", "_splices", "_targets"),
+        *("_outward", "_patience", "_splices", "_target", "_targets"),
     )
 
+    _target: tuple[str, int]  # of the connect
     _inward: _Way  # from the client to the guest
     _outward: _Way
 
@@ -120,6 +123,7 @@ class Splice:
                 self._splices.stock_6.take(self.connect)
                 return
             del self._targets[0]
+            self._target = target
             error = guest.connect_ex(target)
             if error == errno.EINPROGRESS:
                 # On loopback the answer came meanwhile, unless the listener's queue is full.
@@ -158,7 +162,7 @@ class Splice:
     def _connected(self, guest: socket.socket) -> None:
         if self._patience is not None:
             self._patience.cancel()
-        if guest.getsockname() == guest.getpeername():
+        if guest.getsockname()[:2] == self._target:
             # Nobody listens, and by chance the kernel chose the very port that the connection is
             # for: it was connected to itself (RFC 9293 3.5, simultaneous open).
             self.reset()
@@ -167,8 +171,9 @@ class Splice:
         self._outward = _Way(guest, self._client)
         self._is_connected = True
         reactor = self._splices.reactor
-        reactor.add(self._client.fileno(), EDGE, self._client_ready)
-        reactor.add(guest.fileno(), EDGE, self._guest_ready)
+        # Not for WRITABLE: that would be two events more, and nobody waits for them yet.
+        reactor.add(self._client.fileno(), EDGE_IN, self._client_ready)
+        reactor.add(guest.fileno(), EDGE_IN, self._guest_ready)
         self._pass_on(self._inward)  # most clients have spoken already
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────
@@ -228,6 +233,9 @@ class Splice:
                 way.in_pipe -= sent
                 way.sent += sent
         except BlockingIOError:
+            if not way.is_stalled:
+                way.is_stalled = True
+                self._splices.reactor.change(way.sink.fileno(), EDGE)
             return False
         except OSError:
             self._lose(self._opposite(way))
