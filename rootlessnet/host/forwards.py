@@ -60,7 +60,7 @@ class Listener:
             self._reactor.add(self._socket.fileno(), LEVEL, self._ready)
 
     def _ready(self, _events: int) -> None:
-        if self._gateway.tcp.is_full:
+        if self._gateway.tcp.is_full():
             self._pause()
             return
         for _ in range(self._burst):
@@ -75,7 +75,7 @@ class Listener:
                     return
                 continue  # the client went away before it was accepted
             self._join(client, (address[0], address[1]))
-            if self._gateway.tcp.is_full:
+            if self._gateway.tcp.is_full():
                 return  # and maybe nobody waits
         self._burst = min(2 * self._burst, _ACCEPTS)
 
@@ -86,7 +86,7 @@ class Listener:
 
     def _join(self, client: socket.socket, address: tuple[str, int]) -> None:
         splices = self._sockets.splices
-        if splices is not None and is_loopback(address[0]) and not splices.is_full:
+        if splices is not None and is_loopback(address[0]) and not splices.is_full():
             splices.join(client, self._guest_port)
             return
         client.setblocking(False)

@@ -373,7 +373,6 @@ class Splices:
     def __len__(self) -> int:
         return len(self._splices)
 
-    @property
     def is_full(self) -> bool:
         """Whether clients are to go the way of all others, which costs one descriptor, not two."""
         return len(self._splices) >= self._most

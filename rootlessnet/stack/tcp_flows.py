@@ -113,7 +113,7 @@ class TcpFlows:
         Each `attempt`, counted from 0, shows another of the client's appearances; when there is no
         other, that is an error.
         """
-        if self.is_full:
+        if self.is_full():
             raise OSError(errno.ENOBUFS, "there are too many connections")
         network = self._network
         appearances = network.appearances(client[0])
@@ -145,7 +145,6 @@ class TcpFlows:
             for _ in range(max(most // 32, 1)):
                 self.make_room()
 
-    @property
     def is_full(self) -> bool:
         """Whether no connection can be opened before another ends, from either side."""
         return len(self._flows) >= min(MAX_FLOWS, self._capacity // 2)
@@ -180,7 +179,7 @@ class TcpFlows:
             self._reset(packet, segment)
 
     def _open_outbound(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:
-        if self.is_full:
+        if self.is_full():
             return  # the guest sends its SYN again
         try:
             targets = self._targets(packet.destination, int.from_bytes(segment.ports[2:], "big"))

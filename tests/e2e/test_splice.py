@@ -132,10 +132,30 @@ def test_the_loopback_comes_first(outside: Outside) -> None:
         assert line_of(guest) == f"connection to {LOOPBACK}"
 
 
+# ── either way that a client on the loopback can go ──────────────────────────────────────────────
+
+# Where a server listens, and the words that make clients go so.
+either_way = pytest.mark.parametrize(
+    ("server_at", "options"), [(LOOPBACK, ()), (EVERY, ("--no-splice",))]
+)
+
+
 @needs("curl")
-def test_refused(outside: Outside) -> None:
-    with published(outside, "sh", "-c", "echo ready; exec cat"):
+@either_way
+def test_refused(outside: Outside, server_at: str, options: tuple[str, ...]) -> None:
+    """At once, before there is a server as when there is none any more."""
+    server = " ".join(peer("tcp", "tell_address", server_at, 5000))
+    script = f"echo ready; read line; {server} & server=$!; read line; kill $server; wait; exec cat"
+    with published(outside, "sh", "-c", script, options=options) as guest:
         assert inbound(outside, *peer("tcp", "hear", LOOPBACK, 8080)) == "ECONNRESET"
+        tell(guest)
+        assert line_of(guest) == "ready"
+        assert inbound(outside, *peer("tcp", "hear", LOOPBACK, 8080)) == GATEWAY
+        tell(guest)
+        wait_for(
+            lambda: inbound(outside, *peer("tcp", "hear", LOOPBACK, 8080)) == "ECONNRESET",
+            "the end of the server",
+        )
         done = outside.program(*CURL, "--noproxy", "*", "http://localhost:8080/").run()
         assert done.returncode == CURL_RESET
 
@@ -159,8 +179,11 @@ def test_many_connections_after_another(outside: Outside) -> None:
 
 
 @pytest.mark.parametrize(("server", "client"), SENDERS)
-def test_urgent_data(outside: Outside, server: str, client: str) -> None:
-    with published(outside, *peer("tcp", server, LOOPBACK, 5000)) as guest:
+@either_way
+def test_urgent_data(
+    outside: Outside, server: str, client: str, server_at: str, options: tuple[str, ...]
+) -> None:
+    with published(outside, *peer("tcp", server, server_at, 5000), options=options) as guest:
         said = inbound(outside, *peer("tcp", client, LOOPBACK, 8080))
         assert judgement(guest, said) == "same"
 
@@ -169,22 +192,27 @@ def test_urgent_data(outside: Outside, server: str, client: str) -> None:
 
 
 @pytest.mark.parametrize(("server", "client"), HALF_CLOSES)
-def test_half_close(outside: Outside, server: str, client: str) -> None:
-    with published(outside, *peer("tcp", server, LOOPBACK, 5000)) as guest:
+@either_way
+def test_half_close(
+    outside: Outside, server: str, client: str, server_at: str, options: tuple[str, ...]
+) -> None:
+    with published(outside, *peer("tcp", server, server_at, 5000), options=options) as guest:
         assert inbound(outside, *peer("tcp", client, LOOPBACK, 8080)) == "same"
         line_of(guest)
         if server == "speak_first":
             assert line_of(guest) == "same"
 
 
-def test_reset_by_the_guest(outside: Outside) -> None:
-    with published(outside, *peer("tcp", "reset", LOOPBACK, 5000)):
+@either_way
+def test_reset_by_the_guest(outside: Outside, server_at: str, options: tuple[str, ...]) -> None:
+    with published(outside, *peer("tcp", "reset", server_at, 5000), options=options):
         assert inbound(outside, *peer("tcp", "hear", LOOPBACK, 8080)) == "ECONNRESET"
 
 
-def test_reset_by_the_client(outside: Outside) -> None:
+@either_way
+def test_reset_by_the_client(outside: Outside, server_at: str, options: tuple[str, ...]) -> None:
     """A client that dies with data unread resets its connection: so the server is told."""
-    with published(outside, *peer("tcp", "flood", LOOPBACK, 5000)) as guest:
+    with published(outside, *peer("tcp", "flood", server_at, 5000), options=options) as guest:
         drain = outside.program(*peer("tcp", "drain", LOOPBACK, 8080, 10_000_000))
         with drain.started() as client:
             assert line_of(client) == "flowing"
@@ -193,10 +221,13 @@ def test_reset_by_the_client(outside: Outside) -> None:
         assert line_of(guest) == "client gone"
 
 
-def test_the_server_dies_mid_transfer(outside: Outside) -> None:
-    server = " ".join(peer("tcp", "flood", LOOPBACK, 5000))
+@either_way
+def test_the_server_dies_mid_transfer(
+    outside: Outside, server_at: str, options: tuple[str, ...]
+) -> None:
+    server = " ".join(peer("tcp", "flood", server_at, 5000))
     script = f"{server} & server=$!; read line; kill -KILL $server; exec cat"
-    with published(outside, "sh", "-c", script) as guest:
+    with published(outside, "sh", "-c", script, options=options) as guest:
         drain = outside.program(*peer("tcp", "drain", LOOPBACK, 8080, 10_000_000))
         with drain.started() as client:
             assert line_of(client) == "flowing"

@@ -373,6 +373,16 @@ def drain(address: tuple[str, int], count: int) -> str:
         return "end of file"
 
 
+def drain_stubbornly(address: tuple[str, int], count: int) -> str:
+    """As `drain`, once there is a server."""
+    deadline = monotonic() + PATIENCE
+    while monotonic() < deadline:
+        with suppress(ConnectionResetError), socket.create_connection(address, PATIENCE) as probe:
+            probe.recv(1)
+            break
+    return drain(address, count)
+
+
 def trade(address: tuple[str, int], count: int) -> str:
     """Send a stream of `count` bytes, then listen to one; how many bytes of it were right."""
     with socket.create_connection(address, PATIENCE) as connection:
@@ -452,7 +462,8 @@ def main(role: str, host: str, port: str, count: str | None = None) -> None:
         *(ask, listen_first, exchange, connect_often, connect_together, hear, drain),
         *(trade, close_first, close_second, pour_out, stall_on),
         *(ask_urgently, give_back, interrupt_server, give_back_at_once),
-        *(send_and_leave, listen_when_told, hold_together, connect_stubbornly),
+        *(send_and_leave, listen_when_told, hold_together),
+        *(connect_stubbornly, drain_stubbornly),
     )
     if role == "never_accept":
         never_accept(host, int(port))
