@@ -74,12 +74,12 @@ class PublishedPort(Endpoint):
         flow = self.flows.get(remote) or self._open(remote, now)
         flow.inbound(payload, segment, now)
 
-    def refused_by_guest(self, flow: DatagramFlow, payload: memoryview, now: float) -> None:
+    def refused_by_guest(self, flow: DatagramFlow, payload: memoryview | None, now: float) -> None:
         if not flow.is_silent:
             return
         self._refused = flow.family
         self._flows.end(flow)
-        if not flow.is_moved and payload:
+        if payload is not None and not flow.is_moved:
             moved = self._open(flow.remote, now)
             moved.is_moved = True
             moved.inbound(payload, 0, now)
@@ -169,7 +169,7 @@ class UdpFlows:
         flow = self._flows.get(key)
         if flow is not None and len(self._network.plans) > 1:
             is_whole = int.from_bytes(head[4:6], "big") == len(head)
-            flow.endpoint.refused_by_guest(flow, head[udp.SIZE :] if is_whole else head[:0], now)
+            flow.endpoint.refused_by_guest(flow, head[udp.SIZE :] if is_whole else None, now)
 
     def _open_outbound(self, key: bytes, packet: Packet, port: int, now: float) -> DatagramFlow:
         if self._network.is_dns(packet.destination):

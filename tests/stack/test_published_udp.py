@@ -146,6 +146,7 @@ def refusal(datagram: Packet) -> Packet:
     return packet(sent.src, sent.dst) / unreachable / Raw(bytes(sent)[:1232])
 
 
+@pytest.mark.parametrize("hello", [b"", b"hello"])
 @pytest.mark.parametrize(
     ("client", "first", "second"),
     [
@@ -155,16 +156,16 @@ def refusal(datagram: Packet) -> Packet:
     ],
 )
 def test_a_client_is_led_to_the_other_family(
-    client: SocketAddress, first: tuple[str, str], second: tuple[str, str]
+    client: SocketAddress, first: tuple[str, str], second: tuple[str, str], hello: bytes
 ) -> None:
     world = World()
     _, socket = world.publish(5000)
-    world.receive(socket, b"hello", client)
+    world.receive(socket, hello, client)
     asked = world.heard_one()
     assert (head(asked).src, head(asked).dst) == first
     again = world.ask(refusal(asked))
     assert (head(again).src, head(again).dst, again[UDP].sport) == (*second, 50000)
-    assert bytes(again[UDP].payload) == b"hello"
+    assert bytes(again[UDP].payload) == hello
     answer(world, b"answer", (second[0], 50000))
     assert socket.sent == [(b"answer", client, 0)]
     # Those who come after it are led there at once.

@@ -11,11 +11,12 @@ from scapy.layers import inet
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, _ICMPv6
 from scapy.layers.l2 import Ether
-from scapy.packet import Packet
+from scapy.packet import Packet, Raw
 from scapy.utils import checksum
 
 VNET_SIZE = 10
 NO_OFFLOAD = bytes(VNET_SIZE)
+_QUOTE_IN_ICMPV6 = 14 + 40 + 8  # bytes of headers in front of it
 GATEWAY_MAC = "52:55:0a:00:02:02"
 GUEST_MAC = "02:00:00:00:00:64"
 
@@ -62,6 +63,10 @@ def dissected(frame: bytes) -> Packet:
             if isinstance(transport, UDP):
                 assert packet[UDP].chksum, "the datagram has no checksum"
                 transport.delfieldval("len")
+            elif isinstance(transport, _ICMPv6) and transport.type < 128:
+                # An error; scapy may write what it quotes in another way.
+                transport.remove_payload()
+                transport.add_payload(Raw(frame[_QUOTE_IN_ICMPV6:]))
     assert bytes(again) == frame
     return packet
 
