@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rootlessnet.errors import CommandError, RootlessnetError, UsageError
     from rootlessnet.exit_status import ExitStatus
     from rootlessnet.forward import Forward
+    from rootlessnet.reservation import Reservation
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ __all__ = [
     "InstanceDescription",
     "NetworkConfig",
     "NetworkDescription",
+    "Reservation",
     "RootlessnetError",
     "RunConfig",
     "UsageError",
@@ -60,6 +62,7 @@ _MODULES = {
     "errors": ("CommandError", "RootlessnetError", "UsageError"),
     "exit_status": ("ExitStatus",),
     "forward": ("Forward",),
+    "reservation": ("Reservation",),
 }
 
 

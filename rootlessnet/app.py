@@ -36,6 +36,7 @@ from rootlessnet.netns.attach import Attachment
 from rootlessnet.netns.attach import attach as enter
 from rootlessnet.netns.launch import Guest, launch
 from rootlessnet.netns.tap import Tap
+from rootlessnet.stack.configuration import AddressPool
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
 from rootlessnet.stack.network import Network, Plan
@@ -68,6 +69,20 @@ def nameservers(config: NetworkConfig) -> list[SocketAddress]:
 
 def _say_nothing(_line: str) -> None:
     """For who did not ask to be told."""
+
+
+def _pools(config: NetworkConfig) -> list[AddressPool]:
+    """What DHCP has to give, in each family."""
+    if not config.dhcp:
+        return []
+    return [
+        AddressPool(
+            [address.packed for address in plan.pool],
+            {one.mac: one.address.packed for one in config.reservations},
+        )
+        for plan in (config, config.plan6)
+        if plan is not None
+    ]
 
 
 class Instance:
@@ -108,7 +123,13 @@ class Instance:
             plans.append(Plan(plan6.cidr, plan6.gateway, plan6.dns_address, plan6.guest))
         network = Network(plans, wanted.mtu, tap.mac, wanted.host_loopback)
         self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers))
-        gateway = Gateway(network, self._tap, self._sockets, secrets.token_bytes(_SECRET_SIZE))
+        gateway = Gateway(
+            network,
+            self._tap,
+            self._sockets,
+            secrets.token_bytes(_SECRET_SIZE),
+            _pools(wanted),
+        )
         self._reactor.drive(gateway)
         self._forwards = Forwards(self._reactor, gateway, self._sockets, tell)
         try:

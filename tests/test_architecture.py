@@ -23,7 +23,7 @@ LAYERS = (
     {"stack"},
     {"errors"},
     {"words"},
-    {"forward"},
+    {"forward", "reservation"},
     {"config", "exit_status", "limits", "resolv_conf"},
     {"ipv6_default"},
     {"host", "netns", "control"},
@@ -35,7 +35,16 @@ LAYERS = (
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
-    *("errors", "words", "forward", "config", "exit_status", "limits", "resolv_conf"),
+    *(
+        "errors",
+        "words",
+        "forward",
+        "reservation",
+        "config",
+        "exit_status",
+        "limits",
+        "resolv_conf",
+    ),
     "ipv6_default",
 }
 # A packet never comes this way: it needs the values alone of what stands below it.

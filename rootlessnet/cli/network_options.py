@@ -24,6 +24,7 @@ from rootlessnet.config import (
     parse_tap_name,
 )
 from rootlessnet.forward import Forward, parse_forwards
+from rootlessnet.reservation import Reservation, parse_reservation
 from rootlessnet.words import HostAddress
 
 PORTS_HELP = """\
@@ -54,6 +55,8 @@ class NetworkArguments(argparse.Namespace):
     host_loopback: bool
     offload: bool
     splice: bool
+    dhcp: bool
+    dhcp_host: list[Reservation]
 
     def network_config(self) -> NetworkConfig:
         """All but the name as a config. Raises `UsageError` when two contradict each other."""
@@ -66,6 +69,8 @@ class NetworkArguments(argparse.Namespace):
             host_loopback=self.host_loopback,
             offload=self.offload,
             splice=self.splice,
+            dhcp=self.dhcp,
+            reservations=tuple(self.dhcp_host),
             dns=tuple(self.dns),
             forwards=tuple(self.publish),
         )
@@ -155,6 +160,22 @@ def add_network_options(parser: Parser) -> None:
         help="lead clients on the host's loopback of a published TCP port through the TAP as all "
         "others (default: with `run` past it, faster: they arrive at 127.0.0.1 in the guest; where "
         "that is refused at the guest's own address, then at ::1)",
+    )
+    group.add_argument(
+        "--dhcp-host",
+        action="append",
+        default=[],
+        type=parse_reservation,
+        metavar="MAC=ADDRESS",
+        help="keep this address for a node that asks by DHCP, repeatable; published ports lead to "
+        f"{_DEFAULTS.guest}, which is the guest's own interface's unless it is given to another "
+        f"here (default: one of {_DEFAULTS.pool[0]} to {_DEFAULTS.pool[-1]} that is free)",
+    )
+    group.add_argument(
+        "--no-dhcp",
+        dest="dhcp",
+        action="store_false",
+        help="answer no DHCP (default: what configures itself gets address, route and DNS)",
     )
 
 
