@@ -58,7 +58,6 @@ class Dhcpv6Server:
         if message.client:
             identities.append(dhcpv6.encode_option(dhcpv6.CLIENT_IDENTIFIER, message.client))
         reply = dhcpv6.build_reply(message, kind, identities + options)
-        self._frames.network.learn(source, mac)
         addresses = GATEWAY_LINK_LOCAL + source
         self._frames.send(addresses, ip.UDP, udp.build(addresses, _PORTS, reply))
 

@@ -108,7 +108,8 @@ class Gateway:
         """Judge a packet whose source is not the guest's own address, or whose hops end here."""
         packet = self._packet
         source, destination = packet.source, packet.destination
-        is_admitted = source == plan.guest or plan.may_be_source(source)
+        # Who learned where the gateway is from an advertisement does not ask, and is learned here.
+        is_admitted = source == plan.guest or self._network.learn(source, ethernet.source(frame))
         if self._is_about_link(plan, frame) and (is_admitted or source == UNSPECIFIED_6):
             return True
         if not is_admitted and not is_of_nobody(packet, frame):

@@ -125,14 +125,17 @@ class Network:
         self._host_loopback = host_loopback
         self._neighbours: dict[bytes, bytes] = {}  # hardware addresses, longest known first
 
-    def learn(self, address: bytes, mac: bytes) -> None:
-        """A node of the guest's network has said where it is."""
+    def learn(self, address: bytes, mac: bytes) -> bool:
+        """A node of the guest's network has shown where it is; whether it may have `address`."""
         neighbours = self._neighbours
-        if neighbours.get(address) == mac or not self.plan_of(address).may_be_source(address):
-            return
+        if neighbours.get(address) == mac:
+            return True
+        if not self.plan_of(address).may_be_source(address):
+            return False
         if len(neighbours) >= MAX_NEIGHBOURS:
             del neighbours[next(iter(neighbours))]
         neighbours[address] = mac
+        return True
 
     def mac_of(self, address: bytes) -> bytes:
         """The hardware address for what goes to `address`: that of the guest's interface, unless

@@ -5,8 +5,9 @@ from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
-from scapy.utils import mac2str, str2mac
+from scapy.utils import mac2str
 
+from rootlessnet.stack import network as network_module
 from rootlessnet.stack.dhcp import LEASE_TIME
 from rootlessnet.stack.leases import DECLINED_TIME, OFFER_TIME
 from tests.stack.world import DNS, GATEWAY, GUEST, MTU, World, tcp, udp
@@ -190,7 +191,7 @@ def test_the_checksum_is_complete(world: World) -> None:
 def test_what_goes_to_another_node_goes_to_its_hardware(world: World) -> None:
     """4.1; and so does all that follows."""
     address = leased(world, OTHER)
-    world.send(udp(src=address))
+    world.send(udp(src=address), mac=OTHER)
     (socket,) = world.host.udp
     world.receive(socket, b"answer", ("192.0.2.1", 7000))
     answer = world.heard_one()
@@ -200,9 +201,16 @@ def test_what_goes_to_another_node_goes_to_its_hardware(world: World) -> None:
     assert world.heard_one()[Ether].dst == GUEST_MAC
 
 
+def test_who_sends_anything_is_learnt(world: World) -> None:
+    """Without ARP, as a node that had it before we were started."""
+    world.send(tcp("S", src="10.0.2.60"), mac=OTHER)
+    world.host.tcp[0].connection.accept(world.now)
+    assert world.heard_one()[Ether].dst == OTHER
+
+
 def test_who_asks_by_arp_is_learnt(world: World) -> None:
     world.ask(ARP(op=1, hwsrc=OTHER, psrc="10.0.2.60", pdst=GATEWAY))
-    world.send(tcp("S", src="10.0.2.60"))
+    world.send(tcp("S", src="10.0.2.60"), mac=OTHER)
     world.host.tcp[0].connection.accept(world.now)
     assert world.heard_one()[Ether].dst == OTHER
 
@@ -215,15 +223,13 @@ def test_nobody_is_learnt_under_an_address_that_is_no_guest_s(world: World, send
     assert network.mac_of(bytes(map(int, sender.split(".")))) != mac2str(OTHER)
 
 
-def test_the_table_of_neighbours_is_bounded(world: World) -> None:
-    network = world.gateway.udp._network
-    wide = World().gateway.udp._network
-    for number in range(3000):
-        wide.learn(bytes((10, 0, 2, 100)), number.to_bytes(6, "big"))
-    assert wide.mac_of(bytes((10, 0, 2, 100))) == (2999).to_bytes(6, "big")
-    for number in range(256):
-        network.learn(bytes((10, 0, 2, number)), mac2str(OTHER))
-    assert str2mac(network.mac_of(bytes((10, 0, 2, 77)))) == OTHER
+def test_the_table_of_neighbours_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_module, "MAX_NEIGHBOURS", 3)
+    network, mac = world.gateway.udp._network, mac2str(OTHER)
+    addresses = [bytes((10, 0, 2, number)) for number in range(50, 54)]
+    for address in addresses:
+        assert network.learn(address, mac)
+    assert [network.mac_of(address) == mac for address in addresses] == [False, True, True, True]
 
 
 # ── 4.3.2: DHCPREQUEST ───────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,7 @@
 from ipaddress import IPv6Network, ip_address
 
 import pytest
-from scapy.layers.inet import IP
+from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import (
     ICMPv6MLReport2,
     ICMPv6ND_RA,
@@ -74,10 +74,21 @@ def test_who_has_no_address_hears_what_all_do() -> None:
 
 def test_another_node_hears_it_at_its_own_interface() -> None:
     world = World()
-    answer = world.ask(solicitation() / ICMPv6NDOptSrcLLAddr(lladdr=OTHER_MAC))
-    assert answer[Ether].dst == OTHER_MAC
-    assert world.ask(solicitation())[Ether].dst == OTHER_MAC
+    told = solicitation() / ICMPv6NDOptSrcLLAddr(lladdr=OTHER_MAC)
+    assert world.ask(told)[Ether].dst == OTHER_MAC
+    assert world.ask(solicitation(), mac=OTHER_MAC)[Ether].dst == OTHER_MAC
     assert world.ask(solicitation("fe80::78"))[Ether].dst == GUEST_MAC
+
+
+def test_a_node_that_made_its_own_address_needs_to_ask_nobody() -> None:
+    """It knows the router by the advertisement, and is known by its first packet."""
+    world = World()
+    world.ask(solicitation(), mac=OTHER_MAC)
+    segment = TCP(sport=40000, dport=80, flags="S")
+    world.send(IPv6(src="fd00::77", dst="2001:db8::1") / segment, mac=OTHER_MAC)
+    world.host.tcp[0].connection.accept(world.now)
+    answer = world.heard_one()
+    assert (answer[IPv6].dst, answer[Ether].dst) == ("fd00::77", OTHER_MAC)
 
 
 def test_a_prefix_of_another_size_is_no_source_of_addresses() -> None:

@@ -174,9 +174,9 @@ class World:
         pools = [] if reserved is None else [AddressPool(free, reserved) for free in POOLS]
         self.gateway = Gateway(plan, self.link, self.host, bytes(16), pools)
 
-    def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD) -> None:
-        """The guest sends one packet."""
-        self.gateway.receive(from_guest(packet, vnet), self.now)
+    def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD, mac: str = GUEST_MAC) -> None:
+        """The guest, or a node behind it, sends one packet."""
+        self.gateway.receive(from_guest(packet, vnet, mac), self.now)
 
     def heard(self) -> list[Packet]:
         """What the guest has received since this was last asked."""
@@ -190,9 +190,9 @@ class World:
         (packet,) = self.heard()
         return packet
 
-    def ask(self, packet: Packet) -> Packet:
+    def ask(self, packet: Packet, mac: str = GUEST_MAC) -> Packet:
         """What the guest receives for `packet`: one packet."""
-        self.send(packet)
+        self.send(packet, mac=mac)
         return self.heard_one()
 
     def pass_time(self, seconds: float) -> None:

@@ -8,6 +8,10 @@ bound | renew | BOUND | REBOOT | RENEW | REBIND)
     ip link set dev "$interface" mtu "${new_interface_mtu:-$mtu}"
     ip route replace default via "${new_routers:-$router}"
     ;;
+BOUND6)
+    ip address replace "$new_ip6_address/$new_ip6_prefixlen" dev "$interface"
+    ;;
 esac
-echo "$event address=${new_ip_address:-$ip} dns=${new_domain_name_servers:-$dns}" \
-    "search=${new_domain_search:-$search} routes=${staticroutes:-}" >>"$EVENTS"
+echo "$event address=${new_ip_address:-${new_ip6_address:-${ip:-}}}" \
+    "dns=${new_domain_name_servers:-${new_dhcp6_name_servers:-${dns:-}}}" \
+    "search=${new_domain_search:-${new_dhcp6_domain_search:-${search:-}}}" >>"$EVENTS"
