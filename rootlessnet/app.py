@@ -78,7 +78,11 @@ def _pools(config: NetworkConfig) -> list[AddressPool]:
     return [
         AddressPool(
             [address.packed for address in plan.pool],
-            {one.mac: one.address.packed for one in config.reservations},
+            {
+                one.mac: one.address.packed
+                for one in config.reservations
+                if one.address.version == plan.cidr.version
+            },
         )
         for plan in (config, config.plan6)
         if plan is not None

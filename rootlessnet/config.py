@@ -141,15 +141,17 @@ class NetworkConfig:
     def _check_reservation(self, reservation: Reservation) -> None:
         if not self.dhcp:
             raise UsageError(f"{reservation} is of no use without DHCP: leave one of the two out")
-        address, cidr = reservation.address, self.cidr
+        address = reservation.address
+        plan = self if address.version == self.cidr.version else self.plan6
+        if plan is None:
+            if self.ipv6 is False:
+                raise UsageError(f"{reservation}: the guest has no IPv6, leave it out")
+            return  # it is judged when the network is settled
+        cidr = plan.cidr
         if address not in cidr:
             raise UsageError(f"{reservation}: take an address of the guest's network {cidr}")
-        if address in (
-            cidr.network_address,
-            cidr.broadcast_address,
-            self.gateway,
-            self.dns_address,
-        ):
+        taken = {cidr.network_address, plan.gateway, plan.dns_address}
+        if address in taken or (plan is self and address == cidr.broadcast_address):
             raise UsageError(
                 f"{reservation}: {address} is no node's, take another address of {cidr}"
             )

@@ -167,15 +167,17 @@ def add_network_options(parser: Parser) -> None:
         default=[],
         type=parse_reservation,
         metavar="MAC=ADDRESS",
-        help="keep this address for a node that asks by DHCP, repeatable; published ports lead to "
-        f"{_DEFAULTS.guest}, which is the guest's own interface's unless it is given to another "
-        f"here (default: one of {_DEFAULTS.pool[0]} to {_DEFAULTS.pool[-1]} that is free)",
+        help="keep this address, of IPv4 or IPv6, for a node that asks by DHCP, repeatable; "
+        "published ports lead to the guest's address, which the guest's own interface gets unless "
+        "it is kept for another here (default: one that is free, of "
+        f"{_DEFAULTS.pool[0]} to {_DEFAULTS.pool[-1]})",
     )
     group.add_argument(
         "--no-dhcp",
         dest="dhcp",
         action="store_false",
-        help="answer no DHCP (default: what configures itself gets address, route and DNS)",
+        help="answer no DHCP, of neither family (default: what configures itself gets address, "
+        "route, DNS and MTU)",
     )
 
 
