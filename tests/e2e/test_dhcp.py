@@ -3,13 +3,14 @@
 The guest's interface loses its address first.
 """
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.clients import NODE_MAC, SEARCH, Place, bridge, make_place
-from tests.e2e.conftest import needs, wait_for
+from tests.e2e.conftest import needs
 from tests.e2e.outside import ADDRESS, peer
 
 NODE = "10.0.2.15"
@@ -52,12 +53,11 @@ def test_dhcpcd_configures_the_guest(place: Place) -> None:
 
 
 def test_a_published_port_reaches_a_guest_that_configured_itself(place: Place) -> None:
-    serve = "exec busybox nc -l -p 5000 -e echo 'from the guest'"
-    script = f"{BARE}; {place.udhcpc()} >&2; echo ready; {serve}"
-    shell = place.shell(script)
-    client = place.outside.program("busybox", "nc", "127.0.0.1", "8080")
-    with place.outside.rootlessnet.serving("run", "-p", "8080:5000", "--", *shell):
-        assert wait_for(lambda: client.run().stdout, "the server") == "from the guest\n"
+    serve = f"exec {shlex.join(peer('http_files', '0.0.0.0', 5000, place.folder / 'page'))}"
+    guest = ("run", "-p", "8080:5000", "--", *place.shell(f"{BARE}; {place.udhcpc()} >&2; {serve}"))
+    ask = place.outside.program("curl", "--silent", "--noproxy", "*", "http://127.0.0.1:8080/")
+    with place.outside.rootlessnet.serving(*guest):
+        assert ask.run().stdout == "the page\n"
 
 
 @pytest.mark.parametrize("address", [NODE, "10.0.2.50"])
