@@ -1,0 +1,80 @@
+"""A machine with an image and servers for all tests, every program in turn, and no survivors."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.containers.engine import Client, Podman
+from tests.containers.image import make_root, write_archive
+from tests.containers.machine import Machine, make_machine
+from tests.containers.programs import PROGRAMS, NetworkProgram
+from tests.containers.servers import Servers, start_servers
+from tests.e2e.conftest import nothing_left_behind, wait_for
+
+__all__ = ["nothing_left_behind"]  # a fixture that is for every test here too
+
+NEEDED = ("buildah", "busybox", "catatonit", "curl", "newuidmap", "podman", "rootlesskit", "socat")
+
+
+@pytest.fixture(scope="session")
+def machine() -> Iterator[Machine]:
+    missing = [program for program in NEEDED if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    with make_machine() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory, machine: Machine) -> Path:
+    """The root file system of the containers."""
+    directory = tmp_path_factory.mktemp("image") / "root"
+    make_root(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def image(machine: Machine, root: Path) -> str:
+    """The name of the image, in the store of the machine's user."""
+    archive = root.with_name("root.tar")
+    write_archive(root, archive)
+    name = "localhost/test"
+    done = machine.program("podman", "import", "--quiet", str(archive), name).run()
+    assert done.returncode == 0, done.stderr
+    return name
+
+
+@pytest.fixture(scope="session")
+def servers(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """What there is to be reached on the machine, for programs inside and in builds."""
+    with ExitStack() as stack:
+        yield start_servers(machine, tmp_path_factory.mktemp("servers"), stack)
+
+
+@pytest.fixture(params=PROGRAMS)
+def program(
+    request: pytest.FixtureRequest, machine: Machine, tmp_path: Path
+) -> Iterator[NetworkProgram]:
+    """A program that a test uses, and of whose processes none is left when it has ended."""
+    name = request.param
+    assert isinstance(name, str)
+    program = NetworkProgram(name, tmp_path)
+    yield program
+    started = [str(call.process) for call in program.calls()]
+    assert started, "the program was not used"
+    script = 'for id; do [ ! -e /proc/$id ] || echo "$id"; done'
+    running = machine.program("sh", "-c", script, "sh", *started)
+    wait_for(lambda: not running.run().stdout, "the end of the program")
+
+
+@pytest.fixture
+def podman(machine: Machine, program: NetworkProgram, image: str) -> Podman:
+    return Podman(machine, program, image)
+
+
+@pytest.fixture
+def client(machine: Machine) -> Client:
+    return Client(machine)
