@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rootlessnet.control.description import InstanceDescription, NetworkDescription
     from rootlessnet.errors import CommandError, RootlessnetError, UsageError
     from rootlessnet.exit_status import ExitStatus
-    from rootlessnet.forward import Forward
+    from rootlessnet.forward import Forward, parse_forwards
     from rootlessnet.reservation import Reservation
 
 __version__ = "0.1.0"
@@ -49,6 +49,7 @@ __all__ = [
     "UsageError",
     "attach",
     "instances",
+    "parse_forwards",
     "run",
     "serve",
     "start",
@@ -61,7 +62,7 @@ _MODULES = {
     "control.description": ("InstanceDescription", "NetworkDescription"),
     "errors": ("CommandError", "RootlessnetError", "UsageError"),
     "exit_status": ("ExitStatus",),
-    "forward": ("Forward",),
+    "forward": ("Forward", "parse_forwards"),
     "reservation": ("Reservation",),
 }
 

@@ -12,28 +12,34 @@ from tests.containers.image import make_root, write_archive
 from tests.containers.machine import Machine, make_machine
 from tests.containers.programs import PROGRAMS, NetworkProgram
 from tests.containers.servers import Servers, start_servers
-from tests.e2e.conftest import nothing_left_behind, wait_for
+from tests.e2e.conftest import needs_namespaces, nothing_left_behind, outside, wait_for
 
-__all__ = ["nothing_left_behind"]  # a fixture that is for every test here too
+# Fixtures that are for tests here too.
+__all__ = ["needs_namespaces", "nothing_left_behind", "outside"]
 
 NEEDED = ("buildah", "busybox", "catatonit", "curl", "newuidmap", "podman", "rootlesskit", "socat")
 
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
-    missing = [program for program in NEEDED if shutil.which(program) is None]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+    require(*NEEDED)
     with make_machine() as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory, machine: Machine) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root file system of the containers."""
+    require("busybox", "socat")
     directory = tmp_path_factory.mktemp("image") / "root"
     make_root(directory)
     return directory
+
+
+def require(*programs: str) -> None:
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
 
 
 @pytest.fixture(scope="session")

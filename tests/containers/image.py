@@ -14,7 +14,10 @@ GREETING = "hello from inside"
 CLIENT_PATH = "cgi-bin/client"
 SERVER = "bin/serve"  # takes the root of the file system that it is in, by default /
 
-_APPLETS = ("cat", "grep", "id", "ip", "nslookup", "ping", "sh", "sha256sum", "sleep", "wget")
+_APPLETS = (
+    *("cat", "grep", "hostname", "id", "ip", "ls", "nslookup", "ping", "readlink", "sh"),
+    *("sha256sum", "sleep", "true", "wget"),
+)
 # HTTP: a greeting, and at CLIENT_PATH the client's address. UDP: the client's address.
 _SERVE = f"""#!/bin/sh
 socat UDP-RECVFROM:{UDP_PORT},fork 'SYSTEM:printf %s $SOCAT_PEERADDR' &
