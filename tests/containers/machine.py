@@ -15,6 +15,7 @@ Read: user_namespaces(7), pid_namespaces(7), subuid(5), unshare(1), nsenter(1).
 
 import os
 import pwd
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -72,7 +73,7 @@ exec catatonit cat
 _NAMESPACES = ("--user", "--mount", "--net", "--pid", "--ipc", "--uts", "--cgroup")
 # The first range of /etc/subuid as the ids from 0 on, but for the user's own.
 _IDS = ("--map-current-user", "--map-auto", "--setuid=0", "--setgid=0")
-_LIFE = ("--fork", "--kill-child", "--mount-proc")
+_LIFE = ("--fork", "--mount-proc")
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
@@ -118,17 +119,18 @@ def make_machine() -> Iterator[Machine]:
         stderr=subprocess.PIPE,
         text=True,
     ) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stderr is not None
+        if holder.stdout.readline() != "ready\n":
+            pytest.skip(f"no machine of our own to be had: {holder.stderr.read()}")
+        first = child_of(holder.pid)
         try:
-            assert holder.stdout is not None
-            assert holder.stderr is not None
-            if holder.stdout.readline() != "ready\n":
-                pytest.skip(f"no machine of our own to be had: {holder.stderr.read()}")
-            yield Machine(child_of(holder.pid))
+            yield Machine(first)
         finally:
-            assert holder.stdin is not None
             holder.stdin.close()
             try:
                 holder.wait(PATIENCE)  # the end comes once every process in there has ended
             except subprocess.TimeoutExpired:
-                holder.kill()
+                os.kill(first, signal.SIGKILL)
                 raise
