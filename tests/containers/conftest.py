@@ -10,7 +10,7 @@ import pytest
 from tests.containers.engine import Client, Podman
 from tests.containers.image import make_root, write_archive
 from tests.containers.machine import Machine, make_machine
-from tests.containers.programs import PROGRAMS, NetworkProgram
+from tests.containers.programs import MARK, PROGRAMS, NetworkProgram
 from tests.containers.servers import Servers, start_servers
 from tests.e2e.conftest import needs_namespaces, nothing_left_behind, outside, wait_for
 
@@ -60,20 +60,36 @@ def servers(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield start_servers(machine, tmp_path_factory.mktemp("servers"), stack)
 
 
+# Prints the processes that are there of those given, and those with this setting. The environment
+# of one that has locked itself in cannot be read.
+_LEFT = """
+setting=$1; shift
+for process; do [ ! -e /proc/$process ] || echo "$process"; done
+grep --no-messages --null-data --line-regexp --fixed-strings --files-with-matches \\
+    "$setting" /proc/[0-9]*/environ || :
+"""
+
+
 @pytest.fixture(params=PROGRAMS)
 def program(
     request: pytest.FixtureRequest, machine: Machine, tmp_path: Path
 ) -> Iterator[NetworkProgram]:
-    """A program that a test uses, and of whose processes none is left when it has ended."""
+    """A program that a test uses, and of which nothing runs any more when it has ended."""
     name = request.param
     assert isinstance(name, str)
     program = NetworkProgram(name, tmp_path)
     yield program
     started = [str(call.process) for call in program.calls()]
     assert started, "the program was not used"
-    script = 'for id; do [ ! -e /proc/$id ] || echo "$id"; done'
-    running = machine.program("sh", "-c", script, "sh", *started)
-    wait_for(lambda: not running.run().stdout, "the end of the program")
+    setting = f"{MARK}={program.directory}"
+    left = machine.program("sh", "-c", _LEFT, "sh", setting, *started)
+    wait_for(lambda: not left.run().stdout, "the end of the program")
+
+
+@pytest.fixture
+def needs_ipv6(request: pytest.FixtureRequest, program: NetworkProgram) -> None:
+    if program.name == "rootlessnet":
+        request.applymarker(pytest.mark.xfail(reason="guests have no IPv6 yet", strict=True))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ PROGRAMS: dict[str, Sequence[str]] = {
     "slirp4netns": ("/usr/bin/slirp4netns",),
 }
 NAME = "slirp4netns"
+MARK = "CONTAINERS_PROGRAM"  # which of them a process descends from: the directory
 _QUESTIONS = {"--help", "--version", "-h", "-v"}
 
 
@@ -41,6 +42,7 @@ class NetworkProgram:
             "#!/bin/sh\n"
             f'printf "%s " "$$" "$@" >> {shlex.quote(str(self._log))}\n'
             f"echo >> {shlex.quote(str(self._log))}\n"
+            f"export {MARK}={shlex.quote(str(self.directory))}\n"
             f"export PYTHONPATH={shlex.quote(str(ROOT))} PYTHONSAFEPATH=1\n"
             f'exec {command} "$@"\n'
         )

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.containers.engine import PUBLISH, PUBLISHED_HTTP, Client, Podman
-from tests.containers.image import GREETING, HTTP_PORT
+from tests.containers.engine import PUBLISH, PUBLISHED_HTTP, PUBLISHED_UDP, Client, Podman
+from tests.containers.image import GREETING, HTTP_PORT, UDP_PORT
 from tests.containers.machine import Machine
 from tests.containers.programs import NetworkProgram
 from tests.containers.servers import FILE_PORT, NAME, NAMED, Servers
-from tests.e2e.outside import ADDRESS, OTHER_ADDRESS, peer
+from tests.e2e.outside import ADDRESS, ADDRESS_6, OTHER_ADDRESS, peer
 
 GUEST, GATEWAY, DNS = "10.0.2.100", "10.0.2.2", "10.0.2.3"
 
@@ -71,6 +71,22 @@ def test_a_port_that_is_taken_is_an_error(
     assert "bad request: add_hostfwd: slirp_add_hostfwd failed" in said
     assert program.name == "slirp4netns" or str(PUBLISHED_HTTP) in said
     assert not podman("ps", "--all", "--quiet")
+
+
+def test_a_port_of_an_ipv6_address(podman: Podman, program: NetworkProgram, client: Client) -> None:
+    """Which slirp4netns has no words for."""
+    network = "--network=slirp4netns:port_handler=slirp4netns"
+    publish = (
+        f"--publish=[{ADDRESS_6}]:{PUBLISHED_HTTP}:{HTTP_PORT}",
+        f"--publish=[{ADDRESS_6}]:{PUBLISHED_UDP}:{UDP_PORT}/udp",
+    )
+    if program.name == "slirp4netns":
+        said = podman.fails("run", "--rm", network, *publish, podman.image, "true")
+        assert "bad arguments.host_addr" in said
+    else:
+        with podman.serving(network, *publish):
+            assert client.is_greeted(ADDRESS_6)
+            assert client.seen_over_udp(ADDRESS_6) == GATEWAY
 
 
 def test_the_user_keeps_their_id(podman: Podman, program: NetworkProgram, client: Client) -> None:
