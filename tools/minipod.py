@@ -1,4 +1,4 @@
-"""minipod: containers in some two hundred lines, as an example of rootlessnet's Python API.
+"""minipod: containers in a few hundred lines, as an example of rootlessnet's Python API.
 
 `minipod run` has rootlessnet start a command in namespaces of its own (user, network, mount, PID):
 this program again, as `inside` and with the same words. That one adds namespaces (mount, UTS, IPC),
