@@ -87,12 +87,6 @@ def program(
 
 
 @pytest.fixture
-def needs_ipv6(request: pytest.FixtureRequest, program: NetworkProgram) -> None:
-    if program.name == "rootlessnet":
-        request.applymarker(pytest.mark.xfail(reason="guests have no IPv6 yet", strict=True))
-
-
-@pytest.fixture
 def podman(machine: Machine, program: NetworkProgram, image: str) -> Podman:
     return Podman(machine, program, image)
 

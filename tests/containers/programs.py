@@ -5,6 +5,7 @@ and then becomes the program: the process that was started is the one that is wa
 """
 
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.e2e.conftest import ROOT
 
 PROGRAMS: dict[str, Sequence[str]] = {
     "slirp4netns": ("/usr/bin/slirp4netns",),
+    "rootlessnet": (sys.executable, "-m", "rootlessnet", "slirp4netns"),
 }
 NAME = "slirp4netns"
 MARK = "CONTAINERS_PROGRAM"  # which of them a process descends from: the directory

@@ -45,7 +45,6 @@ def test_cidr_and_mtu(podman: Podman, program: NetworkProgram) -> None:
     assert {"--cidr=10.9.8.0/25", "--mtu=1400"} <= set(call.arguments)
 
 
-@pytest.mark.usefixtures("needs_ipv6")
 def test_ipv6(podman: Podman, program: NetworkProgram) -> None:
     script = WAIT_FOR_IPV6 + ask("TCP", ADDRESS_6) + ask("UDP", ADDRESS_6)
     assert podman.shell(script, "--network=slirp4netns:enable_ipv6=true") == [ADDRESS_6, ADDRESS_6]
@@ -80,7 +79,6 @@ def test_outbound_addr(podman: Podman, program: NetworkProgram, wanted: str) -> 
     assert f"--outbound-addr={wanted}" in call.arguments
 
 
-@pytest.mark.usefixtures("needs_ipv6")
 def test_outbound_addr6(podman: Podman, program: NetworkProgram) -> None:
     script = WAIT_FOR_IPV6 + ask("TCP", ADDRESS_6) + ask("UDP", ADDRESS_6)
     option = f"outbound_addr6={OTHER_ADDRESS_6}"
@@ -90,15 +88,12 @@ def test_outbound_addr6(podman: Podman, program: NetworkProgram) -> None:
     assert f"--outbound-addr6={OTHER_ADDRESS_6}" in call.arguments
 
 
-def test_outbound_addr6_of_an_interface(
-    podman: Podman, program: NetworkProgram, request: pytest.FixtureRequest
-) -> None:
+def test_outbound_addr6_of_an_interface(podman: Podman, program: NetworkProgram) -> None:
     """slirp4netns wants an IPv4 address for it."""
     network = f"--network=slirp4netns:enable_ipv6=true,outbound_addr6={INTERFACE}"
     if program.name == "slirp4netns":
         said = podman.fails("run", "--rm", network, podman.image, "true")
         assert "outbound-addr has to be valid ipv4 address" in said
     else:
-        request.getfixturevalue("needs_ipv6")
         script = WAIT_FOR_IPV6 + ask("TCP", ADDRESS_6) + ask("UDP", ADDRESS_6)
         assert podman.shell(script, network) == [INTERFACE_ADDRESS_6, INTERFACE_ADDRESS_6]
