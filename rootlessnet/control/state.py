@@ -19,10 +19,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from rootlessnet import limits
+from rootlessnet.config import SOCKET_PATH_SIZE
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.words import quoted
-
-PATH_SIZE = 107  # bytes of a socket's path: sun_path of sockaddr_un, less the null
 
 _ANYBODYS = "/tmp"
 _SUFFIX = ".sock"
@@ -147,10 +146,10 @@ class Claim:
         self._folder = folder
         self._path = folder.socket_path(name)
         try:
-            if (size := len(os.fsencode(self._path))) > PATH_SIZE:
+            if (size := len(os.fsencode(self._path))) > SOCKET_PATH_SIZE:
                 raise RootlessnetError(
                     f"the path of the control socket {quoted(self._path)} has {size} bytes, "
-                    f"{PATH_SIZE} are possible: take a shorter name, "
+                    f"{SOCKET_PATH_SIZE} are possible: take a shorter name, "
                     "or set XDG_RUNTIME_DIR to a folder with a shorter path"
                 )
             with folder.locked():

@@ -8,9 +8,11 @@ Read: rtnetlink(7), Documentation/networking/tuntap.rst.
 """
 
 import errno
+import fcntl
 import importlib.util
 import os
 import socket
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +33,8 @@ _IPV6_SETTINGS = Path("/proc/sys/net/ipv6/conf")
 # The guest's address is settled: nobody is to be asked whether it is free, and no router for more.
 _SETTLED = {"dad_transmits": "0", "accept_ra": "0", "autoconf": "0"}
 _NODAD = 0x02  # IFA_F_NODAD of <linux/if_addr.h>
+_SIOCSIFTXQLEN = 0x8943  # netdevice(7)
+_IFREQ = struct.Struct("16si20x")
 
 
 def make_tap(name: str) -> Tap:
@@ -59,6 +63,22 @@ def move(name: str, netns: int) -> None:
         netlink.link("set", index=socket.if_nametoindex(name), net_ns_fd=netns)
 
 
+def exists(name: str) -> bool:
+    """Whether this process's network namespace has an interface of this name."""
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
+
+
+def deepen_queue(name: str) -> None:
+    """Let more frames wait for the stack, as far as the kernel has it: nobody else notices."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket, suppress(OSError):
+        request = _IFREQ.pack(name.encode(), TX_QUEUE_LENGTH)
+        fcntl.ioctl(any_socket, _SIOCSIFTXQLEN, request)
+
+
 def require_free(network: NetworkConfig) -> None:
     """Raise `RootlessnetError` when the guest's address is in use in this network namespace."""
     with _netlink() as netlink:
@@ -79,8 +99,9 @@ def require_free(network: NetworkConfig) -> None:
             )
 
 
-def configure(network: NetworkConfig) -> bool:
-    """Bring up lo and the TAP in this process's network namespace, with address and default route.
+def configure(network: NetworkConfig, mac: bytes | None = None) -> bool:
+    """Bring up lo and the TAP in this process's network namespace, with address and default route,
+    and with the hardware address `mac` if there is one.
 
     Returns whether it has IPv6. Raises `RootlessnetError` when there is a default route already,
     and when IPv6 was asked for and is not to be had.
@@ -92,6 +113,8 @@ def configure(network: NetworkConfig) -> bool:
     with _netlink(taken) as netlink:
         tap = socket.if_nametoindex(network.tap_name)
         netlink.link("set", index=socket.if_nametoindex("lo"), state="up")
+        if mac is not None:
+            netlink.link("set", index=tap, address=mac.hex(":"))
         netlink.link("set", index=tap, mtu=network.mtu, txqlen=TX_QUEUE_LENGTH, state="up")
         netlink.addr(
             "add",

@@ -27,7 +27,7 @@ _TERMINAL_STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 
 def launch(config: RunConfig) -> "Guest":
-    """Fork what becomes the guest, and return at once: `Guest.receive_tap` waits for it.
+    """Fork what becomes the guest, and return at once: `Guest.receive_link` waits for it.
 
     The calling thread must live until then. Raises `RootlessnetError` when this process cannot
     fork.
@@ -64,7 +64,7 @@ class Guest:
         # What the caller had for the stops of the terminal, while we stop with the command.
         self._dispositions: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
 
-    def receive_tap(self) -> Tap:
+    def receive_link(self) -> Tap:
         """Wait until the guest's TAP is made and configured. Raises `RootlessnetError`."""
         self._receive_init()
         return Tap.of(self._configurer.receive(Kind.TAP))

@@ -48,7 +48,10 @@ def test_what_is_read(words: list[str], found: list[tuple[Option, str]]) -> None
     [
         (["--nosuch"], "unrecognized option '--nosuch'"),
         (["--nosuch=1"], "unrecognized option '--nosuch'"),
-        (["--co"], "option '--co' is ambiguous; possibilities: '--count' '--colour' '--colourless'"),
+        (
+            ["--co"],
+            "option '--co' is ambiguous; possibilities: '--count' '--colour' '--colourless'",
+        ),
         (["--all=1"], "option '--all' doesn't allow an argument"),
         (["--al="], "option '--all' doesn't allow an argument"),
         (["--count"], "option '--count' requires an argument"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rootlessnet.config import SOCKET_PATH_SIZE
 from rootlessnet.control import state
 from rootlessnet.control.state import Claim, Folder, claim, folder_path
 from rootlessnet.errors import RootlessnetError
@@ -126,7 +127,7 @@ def test_a_runtime_directory_that_takes_nothing(path: str, monkeypatch: pytest.M
 
 def test_a_path_too_long_for_a_socket(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its limit is in bytes."""
-    deep = runtime / ("ä" * ((state.PATH_SIZE - len(f"{runtime}/")) // 2))
+    deep = runtime / ("ä" * ((SOCKET_PATH_SIZE - len(f"{runtime}/")) // 2))
     deep.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
     with pytest.raises(RootlessnetError, match="take a shorter name"):
@@ -135,7 +136,7 @@ def test_a_path_too_long_for_a_socket(runtime: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_longest_path(folder: Path) -> None:
-    name = "x" * (state.PATH_SIZE - len(f"{folder}/.sock"))
+    name = "x" * (SOCKET_PATH_SIZE - len(f"{folder}/.sock"))
     claimed(name).release()
     with pytest.raises(RootlessnetError, match="108 bytes"):
         claim(f"{name}x")
