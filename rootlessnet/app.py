@@ -31,6 +31,7 @@ from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.resolver import Resolver
 from rootlessnet.host.signals import Signals
 from rootlessnet.host.sockets import HostSockets
+from rootlessnet.host.sources import Sources
 from rootlessnet.host.tap import Tap as TapDevice
 from rootlessnet.ipv6_default import settled
 from rootlessnet.netns.attach import Attachment
@@ -102,12 +103,13 @@ class Instance:
         self._status: asyncio.Future[ExitStatus] = loop.create_future()
         self._served: Guest | Attachment | Given | None = None
         self._watched = -1  # the descriptor that tells of its end
+        wanted = config.network
         try:
+            sources = Sources(wanted.outbound_addresses)
             self._reactor = Reactor(loop)
         except BaseException:
             os.close(link.fd)
             raise
-        wanted = config.network
         self._keeps_namespace = isinstance(link, Tap) and link.keeps_namespace
         self._device: TapDevice | FrameLink
         if isinstance(link, Tap):
@@ -122,7 +124,7 @@ class Instance:
         if plan6 is not None and has_ipv6:
             plans.append(Plan(plan6.cidr, plan6.gateway, plan6.dns_address, plan6.guest))
         network = Network(plans, wanted.mtu, mac, wanted.host_loopback)
-        self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers))
+        self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers), sources)
         gateway = Gateway(network, self._device, self._sockets, secrets.token_bytes(_SECRET_SIZE))
         self._reactor.drive(gateway)
         self._forwards = Forwards(self._reactor, gateway, self._sockets, tell)

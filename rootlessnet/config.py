@@ -137,6 +137,11 @@ class NetworkConfig:
         """The addresses of IPv6, if the guest has it or will, as `ipv6_default` has settled."""
         return None if self.ipv6 is False or self.cidr6 is None else Plan6(self.cidr6)
 
+    @property
+    def outbound_addresses(self) -> tuple[HostAddress, ...]:
+        both = (self.outbound_address, self.outbound_address_6)
+        return tuple(address for address in both if address is not None)
+
     def require_guest(self, forward: Forward) -> None:
         """Raise `UsageError` for a published port of an address that no guest can have here."""
         address = forward.guest_address

@@ -24,7 +24,7 @@ LAYERS = (
     {"errors"},
     {"words"},
     {"forward"},
-    {"config", "exit_status", "limits", "resolv_conf"},
+    {"config", "exit_status", "limits", "resolv_conf", "socket_file"},
     {"ipv6_default"},
     {"host", "netns", "control"},
     {"app"},
@@ -36,7 +36,7 @@ LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
     *("errors", "words", "forward", "config", "exit_status", "limits", "resolv_conf"),
-    "ipv6_default",
+    *("ipv6_default", "socket_file"),
 }
 # A packet never comes this way: it needs the values alone of what stands below it.
 APART = {"control"}

@@ -108,6 +108,7 @@ class _Objects:
 
     def _execute(self, request: object) -> dict[str, object]:
         name, arguments = _read(request)
+        self._forget_the_withdrawn()
         match name:
             case "add_hostfwd":
                 return {"return": {"id": self._add(arguments)}}
@@ -146,7 +147,6 @@ class _Objects:
         for forward in self._instance.published:
             if isinstance(wanted, int) and self._id(forward) == wanted:
                 self._instance.withdraw(forward)
-                del self._ids[forward]
                 return
         raise BadRequest("remove_hostfwd: bad arguments.id")
 
@@ -161,11 +161,12 @@ class _Objects:
                 "guest_port": forward.guest_port,
             }
 
-    def _id(self, forward: Forward) -> int:
-        """An id is never given twice, nor kept by a port that was withdrawn in another way."""
+    def _forget_the_withdrawn(self) -> None:
+        """Ports go in other ways too. No id is given twice."""
         published = set(self._instance.published)
-        for gone in [one for one in self._ids if one not in published]:
-            del self._ids[gone]
+        self._ids = {one: number for one, number in self._ids.items() if one in published}
+
+    def _id(self, forward: Forward) -> int:
         if forward not in self._ids:
             self._ids[forward] = next(self._next)
         return self._ids[forward]
