@@ -31,7 +31,7 @@ class Given:
         self._link: Link
         if isinstance(target, FrameSocket):
             self._file = SocketFile(target.path, socket.SOCK_SEQPACKET, 1)
-            self._link = FrameListener(os.dup(self._file.listening.fileno()))
+            self._link = FrameListener(self._file.listening.detach())
         else:
             self._link = _open_tap(target)
 
