@@ -413,12 +413,7 @@ def run_attachment(
     tell: Tell | None,
 ) -> ExitStatus:
     """Serve a namespace until it, its process or this program is to end; 0."""
-
-    def begin(instance: Instance) -> None:
-        instance.follow(attachment)
-        instance.announce()
-
-    return _run(attachment, config, begin, published, tell)
+    return _run(attachment, config, lambda instance: instance.follow(attachment), published, tell)
 
 
 def _run(
@@ -451,6 +446,7 @@ def _run(
                 if wanted != found:
                     published(found)
         begin(instance)
+        instance.announce()
         gc.freeze()  # what start-up made stays: the collector need not look at it again
         status = loop.run_until_complete(instance.wait())
     ended_alike = status.signal in _OF_THE_KEYBOARD and status.signal in signals.received
