@@ -31,6 +31,7 @@ _ID_LENGTH = 6
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: process, user and group id
 _PATIENCE = 2.0  # seconds for the lock, which is held for microseconds
 _LOOK = 0.001  # seconds between two tries
+_REMOVED_MOST = 8  # stale sockets by each who begins: all of them might take long
 
 
 def folder_path() -> str:
@@ -188,6 +189,8 @@ def claim(name: str | None) -> Claim | None:
     """
     try:
         folder = Folder.make()
+        if name is None:
+            _remove_some_stale(folder)
         return Claim(folder, name if name is not None else _random_name(folder))
     except RootlessnetError:
         if name is not None:
@@ -218,6 +221,17 @@ def peer_of(connection: socket.socket) -> tuple[int, int]:
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     process, user, _ = _CREDENTIALS.unpack(data)
     return process, user
+
+
+def _remove_some_stale(folder: Folder) -> None:
+    """Who has no name for its instances kills many and lists none, as container engines do: each
+    that begins removes what a few have left.
+    """
+    names = folder.names()
+    first = int.from_bytes(os.urandom(2)) % max(len(names), 1)
+    for name in (names[first:] + names[:first])[:_REMOVED_MOST]:
+        if is_stale(folder.socket_path(name)):
+            folder.remove_stale(name)
 
 
 def _random_name(folder: Folder) -> str:

@@ -185,6 +185,25 @@ def test_only_what_is_stale_is_removed(folder: Path) -> None:
     running.release()
 
 
+def test_who_begins_without_a_name_removes_a_few(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the long run all: where each looks first is left to chance."""
+    monkeypatch.setattr(state, "_REMOVED_MOST", 2)
+    for number in range(3):
+        leave_stale(folder, f"stale{number}")
+    running = claimed("web")
+    found = Folder(str(folder))
+    for _ in range(100):
+        made = claim(None)
+        assert made is not None
+        made.release()
+        if found.names() == ["web"]:
+            break
+    assert found.names() == ["web"]
+    running.release()
+
+
 def test_releasing_leaves_the_socket_of_a_successor(folder: Path) -> None:
     """Somebody has emptied the folder meanwhile."""
     first = claimed("web")
