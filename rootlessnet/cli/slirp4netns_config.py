@@ -89,9 +89,8 @@ def _namespace(given: Mapping[str, str], word: str) -> Target:
                 raise UsageError(f"existing path expected when --netns-type=path: {quoted(word)}")
             return word
         case "tapfd":
-            for option in ("configure", "userns-path"):
-                if option in given:
-                    raise UsageError(f"--{option} conflicts with --netns-type=tapfd")
+            if "configure" in given:
+                raise UsageError("--configure conflicts with --netns-type=tapfd")
             descriptor = number(word)
             if descriptor is None or descriptor not in DESCRIPTORS:
                 raise UsageError(f"tap-fd must be a non-negative integer, not {quoted(word)}")

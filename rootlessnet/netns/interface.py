@@ -8,11 +8,9 @@ Read: rtnetlink(7), Documentation/networking/tuntap.rst.
 """
 
 import errno
-import fcntl
 import importlib.util
 import os
 import socket
-import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,8 +31,6 @@ _IPV6_SETTINGS = Path("/proc/sys/net/ipv6/conf")
 # The guest's address is settled: nobody is to be asked whether it is free, and no router for more.
 _SETTLED = {"dad_transmits": "0", "accept_ra": "0", "autoconf": "0"}
 _NODAD = 0x02  # IFA_F_NODAD of <linux/if_addr.h>
-_SIOCSIFTXQLEN = 0x8943  # netdevice(7)
-_IFREQ = struct.Struct("16si20x")
 
 
 def make_tap(name: str) -> Tap:
@@ -73,10 +69,9 @@ def exists(name: str) -> bool:
 
 
 def deepen_queue(name: str) -> None:
-    """Let more frames wait for the stack, as far as the kernel has it: nobody else notices."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket, suppress(OSError):
-        request = _IFREQ.pack(name.encode(), TX_QUEUE_LENGTH)
-        fcntl.ioctl(any_socket, _SIOCSIFTXQLEN, request)
+    """Let more frames wait for the stack. Raises `RootlessnetError`."""
+    with _netlink() as netlink:
+        netlink.link("set", index=socket.if_nametoindex(name), txqlen=TX_QUEUE_LENGTH)
 
 
 def require_free(network: NetworkConfig) -> None:

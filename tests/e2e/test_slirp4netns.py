@@ -92,6 +92,7 @@ def test_an_interface_made_beforehand(target: Target, kind: str) -> None:
             ping(target)
             now = target.inside("ip", "address", "show", "tap0")
             assert "mtu 65520" in now
+            assert "qlen 10000" in now  # in bursts, frames beyond it are lost
             assert "02:00:00:00:00:07" in now
             assert "inet 10.0.2.15/24" in now
             assert now.partition("<")[0] == before.partition("<")[0]
