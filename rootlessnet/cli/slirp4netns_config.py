@@ -7,7 +7,7 @@ Read: slirp4netns(1).
 
 import os
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from rootlessnet.config import (
     DEFAULT_CIDR,
@@ -21,6 +21,7 @@ from rootlessnet.config import (
     TapDescriptor,
     Target,
     parse_cidr,
+    parse_cidr6,
     parse_mac,
     parse_mtu,
 )
@@ -28,6 +29,7 @@ from rootlessnet.errors import UsageError
 from rootlessnet.words import HostAddress, address_or_none, number, quoted
 
 _DEFAULT_MTU = 1500
+_CIDR6 = IPv6Network("fd00::/64")
 
 
 def translate(given: Mapping[str, str], operands: Sequence[str]) -> AttachConfig:
@@ -40,9 +42,12 @@ def translate(given: Mapping[str, str], operands: Sequence[str]) -> AttachConfig
         if "configure" not in given:
             raise UsageError("--macaddress cannot be specified when --configure is not specified")
         mac = parse_mac(given["macaddress"])
+    has_ipv6 = "enable-ipv6" in given or "cidr6" in given
     outbound, outbound_6 = _outbound_addresses(given)
     network = NetworkConfig(
         cidr=parse_cidr(given["cidr"]) if "cidr" in given else DEFAULT_CIDR,
+        ipv6=has_ipv6,
+        cidr6=parse_cidr6(given["cidr6"]) if "cidr6" in given else _CIDR6 if has_ipv6 else None,
         mtu=mtu,
         tap_name=operands[1] if len(operands) > 1 else DEFAULT_TAP_NAME,
         host_loopback="disable-host-loopback" not in given,

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ PATH = "/proc/self/ns/net"
 
 def network(cidr: str = "10.0.2.0/24", mtu: int = 1500, tap: str = "tap0") -> NetworkConfig:
     """What slirp4netns has by default."""
-    return NetworkConfig(IPv4Network(cidr), mtu=mtu, tap_name=tap, host_loopback=True)
+    return NetworkConfig(IPv4Network(cidr), ipv6=False, mtu=mtu, tap_name=tap, host_loopback=True)
 
 
 def config(target: Target = 7, **values: object) -> AttachConfig:
@@ -60,6 +60,21 @@ def config(target: Target = 7, **values: object) -> AttachConfig:
 )
 def test_what_the_words_mean(words: str, wanted: AttachConfig) -> None:
     assert parse(words.split()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "cidr6"),
+    [
+        (["-6"], "fd00::/64"),
+        (["--enable-ipv6"], "fd00::/64"),
+        (["--cidr6=fd12:3456:789a::/48"], "fd12:3456:789a::/48"),
+        (["-6", "--cidr6", "fd12:3456:789a::/48"], "fd12:3456:789a::/48"),
+    ],
+)
+def test_ipv6(words: list[str], cidr6: str) -> None:
+    found = parse([*words, "7"])
+    assert found is not None
+    assert (found.network.ipv6, found.network.cidr6) == (True, IPv6Network(cidr6))
 
 
 def test_the_host_s_loopback_is_open_unless_disabled() -> None:
@@ -109,6 +124,9 @@ def test_outbound_addresses(word: str) -> None:
             "--cidr=10.0.2.5/24 7",
             "CIDR needs to be a network address like 10.0.2.0/24, not like 10.0.2.5/24",
         ),
+        ("--cidr6=fd00::1/64 7", "fd00::1/64"),
+        ("--cidr6=10.0.2.0/24 7", "'10.0.2.0/24'"),
+        ("-6 -m 1279 7", "MTU 1279 is too small for IPv6"),
         ("-e x 7", "exit-fd must be a non-negative integer"),
         ("-e -1 7", "exit-fd must be a non-negative integer"),
         ("-r -5 7", "ready-fd must be a non-negative integer"),

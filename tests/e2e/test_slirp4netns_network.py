@@ -11,13 +11,20 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Program, needs, wait_for
-from tests.e2e.outside import ADDRESS, OTHER_ADDRESS, Outside, peer
+from tests.e2e.outside import ADDRESS, ADDRESS_6, OTHER_ADDRESS, Outside, make_outside, peer
 from tests.e2e.slirp import Running, add, ask, slirp4netns
 from tests.e2e.target import Target
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
 
 GATEWAY = "10.0.2.2"
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    """A host of the test's own, with a second address of IPv6."""
+    with make_outside("ip -6 address add 2001:db8::2/128 dev lo\n") as host:
+        yield host
 
 
 @pytest.fixture
@@ -100,6 +107,68 @@ def test_the_host_s_loopback_in_spite_of_such_an_address(
     with server.serving(), served(outside, target, f"--outbound-addr={OTHER_ADDRESS}"):
         source = "127.0.0.1" if protocol == "tcp" else OTHER_ADDRESS
         assert hear(target, protocol, GATEWAY) == source
+
+
+# ── IPv6 ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("options", "network"), [(("-6",), "fd00::"), (("--cidr6=fd12:3456::/64",), "fd12:3456::")]
+)
+def test_ipv6_can_be_used_at_once(
+    outside: Outside, target: Target, options: tuple[str, ...], network: str
+) -> None:
+    server = outside.program(*peer("tcp", "tell_address", ADDRESS_6, 5000))
+    with server.serving(), served(outside, target, *options):
+        assert hear(target, "tcp", ADDRESS_6) == ADDRESS_6
+        addresses = target.inside("ip", "-6", "address", "show", "tap0")
+        assert f"inet6 {network}100/64" in addresses
+        assert f"default via {network}2" in target.inside("ip", "-6", "route")
+        target.inside("ping", "-c1", "-W5", f"{network}2")
+
+
+def test_without_ipv6(outside: Outside, target: Target) -> None:
+    with served(outside, target):
+        assert target.inside("ip", "-6", "route", "show", "default") == ""
+        assert hear(target, "tcp", ADDRESS_6) == "ENETUNREACH"
+
+
+def test_ipv6_that_the_caller_configures(outside: Outside, target: Target) -> None:
+    program = Program(*outside.rootlessnet.words, "slirp4netns")
+    server = outside.program(*peer("tcp", "tell_address", ADDRESS_6, 5000))
+    with server.serving(), slirp4netns("-6", str(target.pid), "tap0", program=program):
+        for words in (
+            "link set tap0 up",
+            "address add fd00::100/64 dev tap0 nodad",
+            "-6 route add default via fd00::2 dev tap0",
+        ):
+            target.inside("ip", *words.split())
+        assert hear(target, "tcp", ADDRESS_6) == ADDRESS_6
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("address", ["2001:db8::2", "lo"])
+def test_the_address_that_connections_over_ipv6_come_from(
+    outside: Outside, target: Target, protocol: str, address: str
+) -> None:
+    """Of an interface it is the first global one; the kernel's own choice is the one asked."""
+    asked = "2001:db8::1" if address == "2001:db8::2" else "2001:db8::2"
+    server = outside.program(*peer(protocol, "tell_address", asked, 5000))
+    with server.serving(), served(outside, target, "-6", f"--outbound-addr6={address}"):
+        assert hear(target, protocol, asked) in {address, "2001:db8::1", "2001:db8::2"} - {asked}
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_port_over_ipv6(outside: Outside, target: Target, api: str, protocol: str) -> None:
+    """To the guest's first address, whatever its family, or to one that is named."""
+    with (
+        served(outside, target, "-6", "-a", api),
+        inside(target, *peer(protocol, "tell_address", "fd00::100", 80)).serving(),
+    ):
+        add(api, proto=f"{protocol}6", host_port=8080, guest_port=80)
+        assert ask_port(outside, protocol, ADDRESS_6, 8080) == ADDRESS_6
+        add(api, proto=protocol, host_port=8081, guest_addr="fd00::100", guest_port=80)
+        assert ask_port(outside, protocol, ADDRESS, 8081) == "fd00::2"
 
 
 # ── ports ────────────────────────────────────────────────────────────────────────────────────────
