@@ -14,6 +14,7 @@ Read: setns(2), network_namespaces(7), pidfd_open(2), tun(4), persistent devices
 
 import os
 import select
+from contextlib import suppress
 from dataclasses import replace
 
 from rootlessnet.config import AttachConfig, FrameSocket, TapDescriptor
@@ -89,11 +90,17 @@ class Attachment:
 
 
 class _Place:
-    """Where a path led. Its folder is kept open, so that it can be looked at from a sandbox."""
+    """Where a path led. Its folder is kept open, so that it can be looked at from a sandbox; what
+    is below /proc/PID may not even be then, but the process can be watched.
+    """
 
     def __init__(self, path: str) -> None:
         folder, self._name = os.path.split(path)
-        self._folder = -1
+        self._folder = self._process = -1
+        match path.split("/"):
+            case ["", "proc", process, *_] if process.isdecimal():
+                with suppress(OSError, OverflowError):
+                    self._process = os.pidfd_open(int(process))
         try:
             self._folder = os.open(folder or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             self._identity = self._look()
@@ -101,6 +108,8 @@ class _Place:
             self.close()
 
     def gone(self) -> bool:
+        if self._process >= 0 and _has_ended(self._process):
+            return True
         if self._folder < 0:
             return False
         try:
@@ -111,9 +120,10 @@ class _Place:
             return True
 
     def close(self) -> None:
-        if self._folder >= 0:
-            os.close(self._folder)
-            self._folder = -1
+        for descriptor in (self._folder, self._process):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._folder = self._process = -1
 
     def _look(self) -> tuple[int, int]:
         status = os.stat(self._name or ".", dir_fd=self._folder)
