@@ -25,6 +25,7 @@ from rootlessnet.control.state import Claim, claim
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.exit_status import ExitStatus
 from rootlessnet.forward import Forward, parse_forwards
+from rootlessnet.hardening import harden
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.resolver import Resolver
@@ -154,6 +155,11 @@ class Instance:
     def published(self) -> tuple[Forward, ...]:
         """The ports that are published, oldest first, each with its host port as it was found."""
         return self._forwards.published
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Where it will remove its own sockets."""
+        return () if self._claim is None else (self._claim.folder,)
 
     def publish(self, *forwards: Forward | str) -> tuple[Forward, ...]:
         """Publish ports, all or none: Forwards, or texts like `8080:80`, `80` and `53:53/udp`.
@@ -368,6 +374,7 @@ def run_guest(
     config: RunConfig,
     published: Callable[[Forward], None] | None,
     tell: Tell | None,
+    hardening: bool,
 ) -> ExitStatus:
     """Run a launched guest's command to its end, passing signals on; its exit status."""
 
@@ -375,7 +382,7 @@ def run_guest(
         guest.stop_with_command()
         instance.serve(guest)
 
-    return _run(guest, config, begin, published, tell)
+    return _run(guest, config, begin, published, tell, hardening)
 
 
 def run_attachment(
@@ -383,9 +390,14 @@ def run_attachment(
     config: AttachConfig,
     published: Callable[[Forward], None] | None,
     tell: Tell | None,
+    hardening: bool,
 ) -> ExitStatus:
     """Serve a namespace until it, its process or this program is to end; 0."""
-    return _run(attachment, config, lambda instance: instance.follow(attachment), published, tell)
+
+    def begin(instance: Instance) -> None:
+        instance.follow(attachment)
+
+    return _run(attachment, config, begin, published, tell, hardening)
 
 
 def _run(
@@ -394,11 +406,14 @@ def _run(
     begin: Callable[[Instance], None],
     published: Callable[[Forward], None] | None,
     tell: Tell | None,
+    hardening: bool,
 ) -> ExitStatus:
     """Run an instance on a loop of its own. The loop is made while the child is still at work."""
     servers = nameservers(config.network)
     limits.raise_descriptor_limit()
     _keep_memory()
+    if hardening:  # the children are forked
+        harden.prepare()
     with ExitStack() as ending:
         loop = ending.enter_context(closing(uvloop.new_event_loop()))
         claimed = claim(config.name)
@@ -418,10 +433,19 @@ def _run(
                 if wanted != found:
                     published(found)
         begin(instance)
+        if hardening:  # before a packet is looked at, and while the command begins
+            _harden(instance, served)
         gc.freeze()  # what start-up made stays: the collector need not look at it again
         status = loop.run_until_complete(instance.wait())
     ended_alike = status.signal in _OF_THE_KEYBOARD and status.signal in signals.received
     return status if ended_alike else ExitStatus(status)
+
+
+def _harden(instance: Instance, served: Guest | Attachment) -> None:
+    """Give up what the instance does not need: this process has nothing else to do."""
+    signalled = served.signalled if isinstance(served, Guest) else ()
+    # Who may signal anybody must know whom to: without a PID namespace it looks into processes.
+    harden.harden(removable=instance.folders, signalled=signalled, files=signalled is not None)
 
 
 def _keep_memory() -> None:
