@@ -108,12 +108,14 @@ def serve(
     published: "Callable[[Forward], None] | None" = None,
     tell: "Callable[[str], None] | None" = None,
     hardening: bool = False,
+    sandbox: bool = False,
 ) -> "ExitStatus":
     """Serve a namespace that exists until it ends, or its process if it is named by one; 0.
 
     SIGHUP, SIGINT, SIGQUIT and SIGTERM end it as well. `published` is called with each port whose
-    number was left open, `tell` and `hardening`: as for `run`. For the main thread, while no event
-    loop runs in it. Raises RootlessnetError.
+    number was left open, `tell` and `hardening`: as for `run`; with `sandbox` this process also
+    gets a root directory with only what it still reads. For the main thread, while no event loop
+    runs in it. Raises RootlessnetError.
     """
     from contextlib import closing
 
@@ -130,7 +132,7 @@ def serve(
         with closing(enter(config)) as attachment:  # the order is that of `run`
             from rootlessnet.app import run_attachment
 
-            return run_attachment(attachment, config, published, tell, hardening)
+            return run_attachment(attachment, config, published, tell, hardening, sandbox)
 
 
 def _require_main_thread_without_loop(name: str, other: str) -> None:

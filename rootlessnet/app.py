@@ -391,11 +391,14 @@ def run_attachment(
     published: Callable[[Forward], None] | None,
     tell: Tell | None,
     hardening: bool,
+    sandbox: bool,
 ) -> ExitStatus:
     """Serve a namespace until it, its process or this program is to end; 0."""
 
     def begin(instance: Instance) -> None:
         instance.follow(attachment)
+        if sandbox:
+            _enter_sandbox(instance)
 
     return _run(attachment, config, begin, published, tell, hardening)
 
@@ -446,6 +449,19 @@ def _harden(instance: Instance, served: Guest | Attachment) -> None:
     signalled = served.signalled if isinstance(served, Guest) else ()
     # Who may signal anybody must know whom to: without a PID namespace it looks into processes.
     harden.harden(removable=instance.folders, signalled=signalled, files=signalled is not None)
+
+
+def _enter_sandbox(instance: Instance) -> None:
+    """Leave the host's files. Raises RootlessnetError."""
+    from rootlessnet.netns import sandbox  # which few ask for
+
+    try:
+        sandbox.enter(readable=harden.readable(), writable=instance.folders)
+    except OSError as error:
+        raise RootlessnetError(
+            f"cannot make a sandbox ({error.strerror}): do without --enable-sandbox, or see "
+            "rootlessnet doctor for user namespaces"
+        ) from error
 
 
 def _keep_memory() -> None:

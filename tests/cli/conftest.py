@@ -50,6 +50,7 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
         published: Callable[[Forward], None],
         tell: Callable[[str], None],
         hardening: bool,
+        sandbox: bool = False,
     ) -> int:
         assert guest is rooms
         assert config is rooms.configs[-1]

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Program
+from tests.e2e.target import make_target
+from tests.e2e.test_hardening import await_hardened
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
 
@@ -67,6 +69,33 @@ cat /proc/self/mountinfo > {tmp_path}/after
     done = Program(*ROOT, "--mount", "sh", "-euc", script, "sh", SANDBOXED).run()
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "before").read_text() == (tmp_path / "after").read_text()
+
+
+SERVES = """
+import sys
+from rootlessnet import AttachConfig, serve
+
+serve(AttachConfig(int(sys.argv[1]), name="ns"), hardening=True, sandbox=True)
+"""
+
+
+def test_a_network_from_a_sandbox(rootlessnet: Program) -> None:
+    """It works, can be changed, and leaves nothing."""
+    folder = Path(os.environ["XDG_RUNTIME_DIR"]) / "rootlessnet"
+    with (
+        make_target(os.environ) as target,
+        Program(sys.executable, "-c", SERVES).started(str(target.pid)) as process,
+    ):
+        await_hardened(process.pid)
+        root = Path(f"/proc/{process.pid}/root")
+        assert "bin" not in {one.name for one in root.iterdir()}
+        assert "1 received" in target.inside("ping", "-nc1", "10.0.2.2")
+        added = rootlessnet.run("port", "add", "ns", "127.0.0.1::80")
+        assert (added.returncode, added.stderr) == (0, "")
+        assert (folder / "ns.sock").exists()
+        assert rootlessnet.run("stop", "ns").returncode == 0
+        assert process.wait(10) == 0
+        assert not (folder / "ns.sock").exists()
 
 
 WATCHES = """
