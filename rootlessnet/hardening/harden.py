@@ -24,6 +24,8 @@ _RESOLV_CONF_FOLDERS = (
     "/run/netconfig",
     "/mnt/wsl",
 )
+# What is read in /etc may be a symlink, and lead anywhere.
+_FILES = (resolv_conf.PATH, "/etc/hosts", "/etc/passwd")
 
 
 def prepare() -> None:
@@ -60,10 +62,7 @@ def harden(
 
 def readable() -> Iterator[str]:
     """The files and directories that a hardened process reads."""
-    yield "/etc"
-    yield "/proc"
-    yield from _RESOLV_CONF_FOLDERS
-    yield resolv_conf.PATH  # for the symlinks on the way that it leads, if it is one
+    yield from ("/etc", "/proc", *_RESOLV_CONF_FOLDERS, *_FILES)
     target = os.path.realpath(resolv_conf.PATH)
     folder = os.path.dirname(target)
     yield target if folder == "/" else folder
