@@ -260,13 +260,9 @@ for look, name in (open, "environ"), (os.readlink, "fd/0"), (os.stat, "ns/user")
 
 @pytest.mark.parametrize("options", [(), ("--map-user",), ("--no-pid",)])
 def test_a_guest_sees_no_instances(rootlessnet: Program, options: tuple[str, ...]) -> None:
-    """Not even its own; and those that it starts itself work as ever."""
-    ps, run = " ".join([*ROOTLESSNET, "ps"]), " ".join([*ROOTLESSNET, "run", "--name", "web"])
-    script = f"{ps} && ls -A $XDG_RUNTIME_DIR/rootlessnet && {run} -- sleep 1000 & "
-    script += f"until {ps} | grep web; do sleep 0.05; done; {' '.join(ROOTLESSNET)} stop web; wait"
+    """Not even its own; and it can start others, by the same name."""
+    words = " ".join(ROOTLESSNET)
+    script = f"{words} ps; ls -A $XDG_RUNTIME_DIR/rootlessnet; {words} run --name web -- echo works"
     done = rootlessnet.run("run", "--name", "web", *options, "--", "sh", "-c", script)
-    assert done.returncode == 0, done.stderr
-    first, *others = done.stdout.splitlines()
-    assert first.split() == ["NAME", "PID", "AGE", "PORTS", "COMMAND"]
-    assert len(others) == 1
-    assert "sleep 1000" in others[0]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["NAME", "PID", "AGE", "PORTS", "COMMAND", "works"]
