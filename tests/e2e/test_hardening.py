@@ -105,6 +105,20 @@ def test_inherited_descriptors(rootlessnet: Program) -> None:
         assert "/etc/passwd" not in files_of(process.pid)
 
 
+def test_a_descriptor_that_is_kept() -> None:
+    script = """
+import os
+from rootlessnet.hardening.harden import harden
+
+harden(keep=(7,))
+print(sorted({int(name) for name in os.listdir("/proc/self/fd")} & {7, 8}))
+"""
+    words = (sys.executable, "-c", script)
+    shell = 'exec 7</etc/passwd 8</etc/passwd; exec "$@"'
+    done = Program("sh", "-c", shell, "sh", *words).run()
+    assert (done.stdout, done.stderr) == ("[7]\n", "")
+
+
 def test_without_hardening(rootlessnet: Program) -> None:
     bare = status_of(os.getpid())
     with rootlessnet.serving("run", "--no-hardening", "--", *WAIT) as process:
@@ -210,7 +224,10 @@ def test_a_call_that_seems_to_be_missing(name: str) -> None:
 
 
 @pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
-def test_files(tmp_path: Path) -> None:
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is imported late is read, though its compiled form may not be written."""
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "cache"))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     ours, others = tmp_path / "ours", tmp_path / "others"
     for folder in (ours, others):
         folder.mkdir()
