@@ -16,7 +16,6 @@ NET_BIND_SERVICE = 10  # capabilities(7)
 
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
 _PR_SET_NO_NEW_PRIVS = 38
-_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _SETS = Struct("=6I")  # effective, permitted and inheritable, of 32 capabilities, then of the rest
 _MANY = 64
 
@@ -28,15 +27,13 @@ def forbid_new_privileges() -> None:
 
 def drop_capabilities(kept: int = NET_BIND_SERVICE) -> None:
     """Drop all but the capability `kept`, where this process has that: published ports below 1024
-    need it. The bounding set too, as far as the process may: who may not has nothing to fear from
-    it without a program to execute.
+    need it. What is not inheritable is not ambient either. The bounding set too, as far as the
+    process may: who may not has nothing to fear from it without a program to execute.
     """
     for number in range(_MANY):
         with suppress(OSError):  # no such capability, or no right to drop it
             if number != kept and kernel.prctl(_PR_CAPBSET_READ, number):
                 kernel.prctl(_PR_CAPBSET_DROP, number)
-    with suppress(OSError):  # a kernel without ambient capabilities
-        kernel.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     effective, permitted, *_ = _SETS.unpack(kernel.capabilities(bytes(_SETS.size), change=False))
     permitted &= 1 << kept
     kernel.capabilities(_SETS.pack(effective & permitted, permitted, 0, 0, 0, 0), change=True)

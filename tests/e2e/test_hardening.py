@@ -177,6 +177,13 @@ def test_a_call_that_is_not_allowed(script: str, call: str) -> None:
     assert "--no-hardening" in error
 
 
+def test_a_violation_where_its_signal_was_blocked() -> None:
+    block = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGSYS})\n"
+    done = Program(sys.executable, "-c", block + HARDENED + "os.fork()").run()
+    assert done.returncode == VIOLATION
+    assert "(clone) is not allowed" in done.stderr
+
+
 @pytest.mark.parametrize(
     "script",
     [
