@@ -20,8 +20,9 @@ import os, sys
 from rootlessnet.hardening.harden import prepare, readable
 from rootlessnet.netns import sandbox
 
+shut, writable = sys.argv[1:2], sys.argv[2:]
 prepare()
-sandbox.enter(readable=readable(), writable=sys.argv[1:])
+sandbox.enter(readable=[*readable(), *shut], writable=writable)
 """
 ROOT = ("unshare", "--user", "--map-root-user")
 
@@ -35,6 +36,9 @@ def sandboxed(script: str, *words: str, program: tuple[str, ...] = ()) -> list[s
 
 @pytest.mark.parametrize("program", [(), ROOT], ids=["user", "root"])
 def test_what_is_there(program: tuple[str, ...], tmp_path: Path) -> None:
+    shut, ours = tmp_path / "shut", tmp_path / "ours"
+    shut.mkdir()
+    ours.mkdir()
     script = f"""
 def tried(name):
     try:
@@ -45,17 +49,17 @@ def tried(name):
 
 print(os.getcwd(), os.getuid())
 print(*sorted({{"etc", "proc", "bin", "home", "root", "dev", "var"}} & set(os.listdir("/"))))
-print(tried("/new"), tried("/etc/new"), tried("{tmp_path}/new"), sep=", ")
+print(tried("/new"), tried("{shut}/new"), tried("{ours}/new"), sep=", ")
 print([line.split()[5].split(",")[0] for line in open("/proc/self/mountinfo")].count("rw"))
 import json, wave
 """
-    assert sandboxed(script, str(tmp_path), program=program) == [
+    assert sandboxed(script, str(shut), str(ours), program=program) == [
         f"/ {0 if program else os.getuid()}",
         "etc proc",
         "Read-only file system, Read-only file system, done",
         "1",
     ]
-    assert (tmp_path / "new").exists()
+    assert (ours / "new").exists()
 
 
 def test_the_host_does_not_notice(tmp_path: Path) -> None:
