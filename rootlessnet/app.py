@@ -25,6 +25,7 @@ from rootlessnet.control.state import Claim, claim
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.exit_status import ExitStatus
 from rootlessnet.forward import Forward, parse_forwards
+from rootlessnet.hardening import harden
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.frame_link import FrameLink
 from rootlessnet.host.reactor import Reactor
@@ -39,6 +40,7 @@ from rootlessnet.netns.attach import attach as enter
 from rootlessnet.netns.given import Given
 from rootlessnet.netns.launch import Guest, launch
 from rootlessnet.netns.tap import Link, Tap
+from rootlessnet.stack.configuration import AddressPool
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
 from rootlessnet.stack.network import Network, Plan
@@ -74,6 +76,24 @@ def nameservers(config: NetworkConfig) -> list[SocketAddress]:
 
 def _say_nothing(_line: str) -> None:
     """For who did not ask to be told."""
+
+
+def _pools(config: NetworkConfig) -> list[AddressPool]:
+    """What DHCP has to give, in each family."""
+    if not config.dhcp:
+        return []
+    return [
+        AddressPool(
+            [address.packed for address in plan.pool],
+            {
+                one.mac: one.address.packed
+                for one in config.reservations
+                if one.address.version == plan.cidr.version
+            },
+        )
+        for plan in (config, config.plan6)
+        if plan is not None
+    ]
 
 
 class Instance:
@@ -125,7 +145,13 @@ class Instance:
             plans.append(Plan(plan6.cidr, plan6.gateway, plan6.dns_address, plan6.guest))
         network = Network(plans, wanted.mtu, mac, wanted.host_loopback)
         self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers), sources)
-        gateway = Gateway(network, self._device, self._sockets, secrets.token_bytes(_SECRET_SIZE))
+        gateway = Gateway(
+            network,
+            self._device,
+            self._sockets,
+            secrets.token_bytes(_SECRET_SIZE),
+            _pools(wanted),
+        )
         self._reactor.drive(gateway)
         self._forwards = Forwards(self._reactor, gateway, self._sockets, tell)
         try:
@@ -146,6 +172,11 @@ class Instance:
     def published(self) -> tuple[Forward, ...]:
         """The ports that are published, oldest first, each with its host port as it was found."""
         return self._forwards.published
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Where it will remove its own sockets."""
+        return () if self._claim is None else (self._claim.folder,)
 
     def publish(self, *forwards: Forward | str) -> tuple[Forward, ...]:
         """Publish ports, all or none: Forwards, or texts like `8080:80`, `80` and `53:53/udp`.
@@ -396,6 +427,7 @@ def run_guest(
     config: RunConfig,
     published: Callable[[Forward], None] | None,
     tell: Tell | None,
+    hardening: bool,
 ) -> ExitStatus:
     """Run a launched guest's command to its end, passing signals on; its exit status."""
 
@@ -403,7 +435,7 @@ def run_guest(
         guest.stop_with_command()
         instance.serve(guest)
 
-    return _run(guest, config, begin, published, tell)
+    return _run(guest, config, begin, published, tell, hardening)
 
 
 def run_attachment(
@@ -411,9 +443,17 @@ def run_attachment(
     config: AttachConfig,
     published: Callable[[Forward], None] | None,
     tell: Tell | None,
+    hardening: bool,
+    sandbox: bool,
 ) -> ExitStatus:
     """Serve a namespace until it, its process or this program is to end; 0."""
-    return _run(attachment, config, lambda instance: instance.follow(attachment), published, tell)
+
+    def begin(instance: Instance) -> None:
+        instance.follow(attachment)
+        if sandbox:
+            _enter_sandbox(instance)
+
+    return _run(attachment, config, begin, published, tell, hardening)
 
 
 def _run(
@@ -422,11 +462,14 @@ def _run(
     begin: Callable[[Instance], None],
     published: Callable[[Forward], None] | None,
     tell: Tell | None,
+    hardening: bool,
 ) -> ExitStatus:
     """Run an instance on a loop of its own. The loop is made while the child is still at work."""
     servers = nameservers(config.network)
     limits.raise_descriptor_limit()
     _keep_memory()
+    if hardening:  # the children are forked
+        harden.prepare()
     with ExitStack() as ending:
         loop = ending.enter_context(closing(uvloop.new_event_loop()))
         claimed = claim(config.name)
@@ -446,11 +489,33 @@ def _run(
                 if wanted != found:
                     published(found)
         begin(instance)
+        if hardening:  # before a packet is looked at, and while the command begins
+            _harden(instance, served)
         instance.announce()
         gc.freeze()  # what start-up made stays: the collector need not look at it again
         status = loop.run_until_complete(instance.wait())
     ended_alike = status.signal in _OF_THE_KEYBOARD and status.signal in signals.received
     return status if ended_alike else ExitStatus(status)
+
+
+def _harden(instance: Instance, served: Guest | Attachment | Given) -> None:
+    """Give up what the instance does not need: this process has nothing else to do."""
+    signalled = served.signalled if isinstance(served, Guest) else ()
+    # Who may signal anybody must know whom to: without a PID namespace it looks into processes.
+    harden.harden(removable=instance.folders, signalled=signalled, files=signalled is not None)
+
+
+def _enter_sandbox(instance: Instance) -> None:
+    """Leave the host's files. Raises RootlessnetError."""
+    from rootlessnet.netns import sandbox  # which few ask for
+
+    try:
+        sandbox.enter(readable=harden.readable(), writable=instance.folders)
+    except OSError as error:
+        raise RootlessnetError(
+            f"cannot make a sandbox ({error.strerror}): do without --enable-sandbox, or see "
+            "rootlessnet doctor for user namespaces"
+        ) from error
 
 
 def _keep_memory() -> None:

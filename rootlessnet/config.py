@@ -16,6 +16,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward, require_no_overlap
+from rootlessnet.reservation import Reservation, require_each_once
 from rootlessnet.words import (
     HostAddress,
     address_or_none,
@@ -40,6 +41,7 @@ MTU_MIN_6 = 1280  # RFC 8200 5: no link of IPv6 takes less
 MTU_MAX = 65521  # what a TAP device takes: 65535 less the Ethernet header
 GATEWAY_OFFSET, DNS_OFFSET, GUEST_OFFSET = 2, 3, 100  # the address plan of slirp4netns
 GUEST_OFFSET_6 = 0x100  # ::100
+POOL_OFFSETS, POOL_OFFSETS_6 = range(15, 31), range(0x15, 0x31)
 
 _PREFIXES = range(1, 26)  # /25 is the longest that has room for GUEST_OFFSET
 _PREFIXES_6 = range(8, 120)
@@ -66,9 +68,10 @@ class NetworkConfig:
     `dns` are the nameservers the guest's questions go to; empty means those of the host.
     `host_loopback` lets the guest reach the host's loopback at the gateway's address. `offload` has
     the kernel cut and sum segments where it can. `splice` leads clients on the host's loopback to
-    a published TCP port past the TAP, where the guest is that of a `RunConfig`. What the guest
-    opens leaves from `outbound_address`, or over IPv6 from `outbound_address_6`, where one is
-    given, unless it goes to the host's loopback. Raises `UsageError`.
+    a published TCP port past the TAP, where the guest is that of a `RunConfig`. `dhcp` answers what
+    configures itself, with an address of `reservations` for who has one there. What the guest opens
+    leaves from `outbound_address`, or over IPv6 from `outbound_address_6`, where one is given,
+    unless it goes to the host's loopback. Raises `UsageError`.
     """
 
     cidr: IPv4Network = DEFAULT_CIDR
@@ -79,6 +82,8 @@ class NetworkConfig:
     host_loopback: bool = False
     offload: bool = True
     splice: bool = True
+    dhcp: bool = True
+    reservations: tuple[Reservation, ...] = ()
     dns: tuple[HostAddress, ...] = ()
     forwards: tuple[Forward, ...] = ()
     outbound_address: IPv4Address | None = None
@@ -103,6 +108,12 @@ class NetworkConfig:
         require("host_loopback", self.host_loopback, bool, "True or False")
         require("offload", self.offload, bool, "True or False")
         require("splice", self.splice, bool, "True or False")
+        require("dhcp", self.dhcp, bool, "True or False")
+        require("reservations", self.reservations, tuple, "a tuple of Reservation")
+        for reservation in self.reservations:
+            require("reservation", reservation, Reservation, "a Reservation")
+            self._check_reservation(reservation)
+        require_each_once(self.reservations)
         require("dns", self.dns, tuple, "a tuple of addresses")
         for nameserver in self.dns:
             require("nameserver", nameserver, HostAddress, "ip_address('192.0.2.53')")
@@ -133,6 +144,11 @@ class NetworkConfig:
         return self.cidr.network_address + GUEST_OFFSET
 
     @property
+    def pool(self) -> tuple[IPv4Address, ...]:
+        """The addresses that DHCP gives to anybody."""
+        return tuple(self.cidr.network_address + offset for offset in POOL_OFFSETS)
+
+    @property
     def plan6(self) -> "Plan6 | None":
         """The addresses of IPv6, if the guest has it or will, as `ipv6_default` has settled."""
         return None if self.ipv6 is False or self.cidr6 is None else Plan6(self.cidr6)
@@ -160,6 +176,24 @@ class NetworkConfig:
                 f"name one like {self.guest}"
             )
 
+    def _check_reservation(self, reservation: Reservation) -> None:
+        if not self.dhcp:
+            raise UsageError(f"{reservation} is of no use without DHCP: leave one of the two out")
+        address = reservation.address
+        plan = self if address.version == self.cidr.version else self.plan6
+        if plan is None:
+            if self.ipv6 is False:
+                raise UsageError(f"{reservation}: the guest has no IPv6, leave it out")
+            return  # it is judged when the network is settled
+        cidr = plan.cidr
+        if address not in cidr:
+            raise UsageError(f"{reservation}: take an address of the guest's network {cidr}")
+        taken = {cidr.network_address, plan.gateway, plan.dns_address}
+        if address in taken or (plan is self and address == cidr.broadcast_address):
+            raise UsageError(
+                f"{reservation}: {address} is no node's, take another address of {cidr}"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Plan6:
@@ -182,6 +216,11 @@ class Plan6:
     def is_for_a_guest(self, address: IPv6Address) -> bool:
         own = (self.gateway, self.dns_address, self.cidr.network_address)
         return address in self.cidr and address not in own
+
+    @property
+    def pool(self) -> tuple[IPv6Address, ...]:
+        """The addresses that DHCPv6 gives to anybody."""
+        return tuple(self.cidr.network_address + offset for offset in POOL_OFFSETS_6)
 
 
 @dataclass(frozen=True, slots=True)

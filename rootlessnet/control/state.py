@@ -1,8 +1,7 @@
 """The state folder of a user: one socket for each running instance, `NAME.sock`.
 
-The folder is $XDG_RUNTIME_DIR/rootlessnet, or without that variable a folder where systemd would
-have put it, or one in /tmp, where anybody may have been first: so it is used only when it is a
-folder, ours, and closed to others. A socket whose process was killed stays behind; connecting to it
+Where it is, anybody may have been first: so it is used only when it is a folder, ours, and closed
+to others. A socket whose process was killed stays behind; connecting to it
 is refused then, for a socket is bound and listens within one hold of the folder's lock, and what is
 stale is removed within one. Nobody holds the lock for longer than it takes to do so.
 
@@ -21,9 +20,9 @@ from contextlib import contextmanager, suppress
 from rootlessnet import limits
 from rootlessnet.config import SOCKET_PATH_SIZE
 from rootlessnet.errors import RootlessnetError
+from rootlessnet.state_folder import ANYBODYS, folder_path
 from rootlessnet.words import quoted
 
-_ANYBODYS = "/tmp"
 _SUFFIX = ".sock"
 _BACKLOG = 128
 _ID_LETTERS = "bcdfghjkmnpqrstvwxz"  # no words, no look-alikes, and never a process id
@@ -32,19 +31,6 @@ _CREDENTIALS = struct.Struct("=iII")  # struct ucred: process, user and group id
 _PATIENCE = 2.0  # seconds for the lock, which is held for microseconds
 _LOOK = 0.001  # seconds between two tries
 _REMOVED_MOST = 8  # stale sockets by each who begins: all of them might take long
-
-
-def folder_path() -> str:
-    """Where the state folder is, or would be."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(runtime):  # the specification has a relative one ignored
-        return os.path.join(runtime, "rootlessnet")
-    user = os.geteuid()
-    runtime = f"/run/user/{user}"
-    with suppress(OSError):
-        if os.stat(runtime).st_uid == user:
-            return os.path.join(runtime, "rootlessnet")
-    return f"{_ANYBODYS}/rootlessnet-{user}"
 
 
 class Folder:
@@ -75,7 +61,7 @@ class Folder:
         parent = os.path.dirname(path)
         try:
             # Such a variable comes from sudo -E: what we made there would be in its owner's way.
-            if parent != _ANYBODYS and os.stat(parent).st_uid != os.geteuid():
+            if parent != ANYBODYS and os.stat(parent).st_uid != os.geteuid():
                 raise RootlessnetError(
                     f"the runtime directory {quoted(parent)} is another user's: unset "
                     "XDG_RUNTIME_DIR, or set it to a folder of yours"
@@ -163,6 +149,11 @@ class Claim:
         except BaseException:
             self.listening.close()
             raise
+
+    @property
+    def folder(self) -> str:
+        """The path of the folder that has the socket."""
+        return self._folder.path
 
     def release(self) -> None:
         """Give the name up. Idempotent."""

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable, Sequence
 
-from rootlessnet import limits
+from rootlessnet import limits, resolv_conf
 from rootlessnet.host.datagram import DatagramSocket
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.resolver import Resolver
@@ -85,3 +85,6 @@ class HostSockets:
 
     def nameservers(self) -> Sequence[SocketAddress]:
         return self._resolver.nameservers()
+
+    def search_domains(self) -> Sequence[str]:
+        return resolv_conf.read().search

@@ -22,6 +22,7 @@ from rootlessnet.netns.configurer import Configurer
 from rootlessnet.netns.messages import Channel, Kind, Message
 from rootlessnet.netns.tap import Tap
 from rootlessnet.netns.terminal import Terminal
+from rootlessnet.state_folder import folder_path
 
 _TERMINAL_STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
@@ -49,13 +50,14 @@ class Guest:
         processes.Subreaper.claim()  # to become the init's parent
         try:
             self._configurer = Child(
-                Configurer(config, theirs, mask).run,
+                Configurer(config, theirs, mask, folder_path()).run,
                 name="the process that sets up the namespace",
                 keep=(theirs.fileno(),),
             )
         except RootlessnetError:
             processes.Subreaper.release()
             self._channel.close()
+            self._terminal.close()
             raise
         finally:
             theirs.close()
@@ -79,6 +81,14 @@ class Guest:
         with _explained():
             self._channel.expect(Kind.STARTED, "the init of the namespace")
         self._leave_to_init()
+
+    @property
+    def signalled(self) -> tuple[int, ...] | None:
+        """The processes that `close` will end once the command runs; None: it cannot be said yet.
+
+        Without a PID namespace they are whoever is left then, found by their user namespaces.
+        """
+        return (self._init,) if self._pid_namespace else None
 
     def fileno(self) -> int:
         """Readable when `poll` has news."""
@@ -140,6 +150,7 @@ class Guest:
             processes.Subreaper.release()
         self._channel.close()
         self._terminal.restore()
+        self._terminal.close()
         for number, disposition in self._dispositions.items():
             signal.signal(number, disposition)
 

@@ -104,3 +104,6 @@ class Host(Protocol):
 
     def nameservers(self) -> Sequence[SocketAddress]:
         """The host's nameservers, to be asked in this order."""
+
+    def search_domains(self) -> Sequence[str]:
+        """The domains in which the host looks for names that have no dot, in this order."""

@@ -4,6 +4,8 @@ A packet of the guest belongs to a flow, by its addresses and ports, whoever spo
 look-up serves both directions of both kinds.
 """
 
+from collections.abc import Callable
+
 from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
 from rootlessnet.stack.frames import Frames, UdpHeader
 from rootlessnet.stack.host import Host, SocketAddress
@@ -13,6 +15,9 @@ from rootlessnet.wire import families, ip, udp, vnet
 from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import Packet
+
+# A packet, its frame, its payload, and the time. May raise MalformedError.
+Service = Callable[[Packet, memoryview, memoryview, float], None]
 
 MAX_FLOWS = 4096  # and at most an eighth of the host's sockets
 _DNS_PORT = 53
@@ -109,6 +114,7 @@ class UdpFlows:
         self._network = frames.network
         self._flows = DatagramFlows(timers, min(MAX_FLOWS, host.capacity() // 8))
         self._endpoints: dict[bytes, OutboundEndpoint] = {}  # by guest address and port
+        self._services: dict[bytes, Service] = {}  # by address and port
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -122,12 +128,20 @@ class UdpFlows:
             if port == _DNS_PORT and self._network.is_dns(packet.destination):
                 self._resolve(key, bytes(payload))
                 return
+            service = self._services.get(packet.destination + key[-2:])
+            if service is not None:
+                service(packet, frame, payload, now)
+                return
             try:
                 flow = self._open_outbound(key, packet, port, now)
             except Unreachable as unreachable:
                 self._refuse(packet, frame, unreachable)
                 return
         flow.outbound(payload, vnet.udp_segment(frame), packet, now)
+
+    def serve(self, address: bytes, port: int, service: Service) -> None:
+        """Have what the guest sends to an address and port received by `service`."""
+        self._services[address + udp.PORT.pack(port)] = service
 
     def publish(self, guest_port: int, guest: bytes | None = None) -> PublishedPort:
         """A port of the guest's, or of another of its addresses, for the host to publish: it wants

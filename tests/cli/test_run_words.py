@@ -10,6 +10,7 @@ from rootlessnet.cli.main import main
 from rootlessnet.cli.run import parse
 from rootlessnet.config import NetworkConfig, RunConfig
 from rootlessnet.forward import Forward
+from rootlessnet.reservation import Reservation
 from tests.cli.conftest import Rooms
 
 PUBLISHED = NetworkConfig(forwards=(Forward(1, 2),))
@@ -51,6 +52,7 @@ PUBLISHED = NetworkConfig(forwards=(Forward(1, 2),))
             ["--host-loopback", "-p", "1:2"],
             NetworkConfig(forwards=(Forward(1, 2),), host_loopback=True),
         ),
+        (["--no-dhcp"], NetworkConfig(dhcp=False)),
     ],
 )
 def test_what_stands_after_command_belongs_to_command(
@@ -64,6 +66,7 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
     words += ["--ipv6", "--cidr6", "fd00::/64"]
     words += ["--mtu=1500", "--tap-name", "eth0", "--host-loopback", "--map-user", "--no-pid"]
     words += ["--name", "web", "--no-offload", "--no-splice"]
+    words += ["--dhcp-host", "52:54:00:12:34:56=192.0.2.50"]
     words += ["--dns", "192.0.2.53", "--dns", "2001:db8::53"]
     assert main(["run", *words, "--", "true"]) == 0
     assert rooms.configs == [
@@ -78,6 +81,9 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
                 host_loopback=True,
                 offload=False,
                 splice=False,
+                reservations=(
+                    Reservation(bytes.fromhex("525400123456"), IPv4Address("192.0.2.50")),
+                ),
                 dns=(IPv4Address("192.0.2.53"), IPv6Address("2001:db8::53")),
                 forwards=(
                     Forward(8080, 80),
@@ -141,6 +147,7 @@ def test_the_exit_status_is_the_commands(status: int, rooms: Rooms) -> None:
         (["--mtu", "1", "ls"], "MTU 1 is out of range: take 576 to 65521 (bytes)"),
         (["--tap-name", "lo", "ls"], None),
         (["--dns", "dns.example", "ls"], None),
+        (["--dhcp-host", "10.0.2.50", "ls"], None),
         (["--name", "", "ls"], None),
         (["--name", "123", "ls"], None),
         (["--name", "a/b", "ls"], None),

@@ -9,8 +9,9 @@ import pytest
 
 from rootlessnet.config import SOCKET_PATH_SIZE
 from rootlessnet.control import state
-from rootlessnet.control.state import Claim, Folder, claim, folder_path
+from rootlessnet.control.state import Claim, Folder, claim
 from rootlessnet.errors import RootlessnetError
+from rootlessnet.state_folder import folder_path
 from tests.host.world import descriptors, no_descriptor_left
 
 ME = os.geteuid()

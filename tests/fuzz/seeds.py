@@ -6,10 +6,29 @@
 from pathlib import Path
 
 from scapy.layers import dns
-from scapy.layers.inet import ICMP, IP
+from scapy.layers.dhcp import BOOTP, DHCP
+from scapy.layers.dhcp6 import (
+    DUID_LL,
+    DHCP6_Confirm,
+    DHCP6_Decline,
+    DHCP6_InfoRequest,
+    DHCP6_Rebind,
+    DHCP6_Release,
+    DHCP6_Renew,
+    DHCP6_Request,
+    DHCP6_Solicit,
+    DHCP6OptClientId,
+    DHCP6OptIA_NA,
+    DHCP6OptIAAddress,
+    DHCP6OptOptReq,
+    DHCP6OptRapidCommit,
+    DHCP6OptServerId,
+)
+from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import (
     HBHOptUnknown,
     ICMPv6MLReport2,
+    ICMPv6ND_NA,
     ICMPv6ND_NS,
     ICMPv6ND_RS,
     ICMPv6NDOptSrcLLAddr,
@@ -22,6 +41,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.l2 import ARP
 from scapy.packet import Packet, Raw
+from scapy.utils import mac2str
 
 from rootlessnet.wire.tcp import ACK, FIN, PSH, RST, SYN, build_options
 from tests.fuzz.schedule import encode
@@ -52,9 +72,11 @@ from tests.stack.world import (
     tcp,
     udp,
 )
-from tests.wire.oracle import GUEST_MAC, fragment, from_guest
+from tests.wire.oracle import GATEWAY_MAC, GUEST_MAC, fragment, from_guest
 
 CORPUS = Path(__file__).parent / "corpus"
+LINK_LOCAL = "fe80::ff:fe00:64"
+SERVER = DHCP6OptServerId(duid=DUID_LL(lladdr=GATEWAY_MAC))
 INBOUND = 4  # `which` of the first inbound four-tuple
 IPV6 = 8  # the same of IPv6
 
@@ -80,6 +102,20 @@ def frame(packet: Packet) -> Frame:
     return Frame(bytes(from_guest(packet)))
 
 
+def dhcp(kind: str, *options: tuple[str | int, str | bytes], src: str = "0.0.0.0") -> Packet:
+    """A message of a client of DHCP's."""
+    head = IP(src=src, dst="255.255.255.255") / UDP(sport=68, dport=67)
+    bootp = BOOTP(chaddr=mac2str(GUEST_MAC), hlen=6, ciaddr=src)
+    return head / bootp / DHCP(options=[("message-type", kind), *options, "end"])
+
+
+def dhcpv6(message: Packet) -> Packet:
+    """A message of a client of DHCPv6's."""
+    client = DHCP6OptClientId(duid=DUID_LL(lladdr=GUEST_MAC))
+    head = IPv6(src=LINK_LOCAL, dst="ff02::1:2", hlim=1) / UDP(sport=546, dport=547)
+    return head / message / client
+
+
 def opened(which: int = 0, *, scale: int | None = 7, window: int = 64000) -> list[Step]:
     """An outbound connection."""
     return [
@@ -102,6 +138,7 @@ def accepted(family: int = 0) -> list[Step]:
 
 def conversations() -> dict[str, list[Step]]:
     """By name."""
+    association = DHCP6OptIA_NA(iaid=1, ianaopts=[DHCP6OptIAAddress(addr="fd00::15")])
     request = segment(PSH | ACK, length=80)
     fin, close = segment(FIN | ACK), event(Kind.CLOSES)
     acknowledged = segment(ACK, 0, 1)
@@ -276,6 +313,42 @@ def conversations() -> dict[str, list[Step]]:
                 / Raw(bytes(udp(bytes(40), dst=REMOTE_6).payload)[at : at + 24])
             )
             for at in (24, 0)
+        ],
+        "dhcp": [
+            frame(dhcp("discover", (55, b"\1\3\6\x77"), ("client_id", b"\0me"))),
+            frame(dhcp("request", ("requested_addr", "10.0.2.100"), ("server_id", GATEWAY))),
+            Pause(60_000),
+            frame(dhcp("request", src=GUEST)),
+            frame(dhcp("request", ("requested_addr", "192.0.2.9"))),
+            frame(dhcp("decline", ("requested_addr", "10.0.2.100"))),
+            frame(dhcp("inform", src=GUEST)),
+            frame(dhcp("release", src=GUEST)),
+        ],
+        "dhcpv6": [
+            *(
+                frame(dhcpv6(kind / association))
+                for kind in (
+                    DHCP6_Solicit(),
+                    DHCP6_Solicit() / DHCP6OptRapidCommit(),
+                    DHCP6_Request() / SERVER,
+                    DHCP6_Renew() / SERVER,
+                    DHCP6_Rebind(),
+                    DHCP6_Confirm(),
+                    DHCP6_Decline() / SERVER,
+                    DHCP6_Release() / SERVER,
+                )
+            ),
+            frame(dhcpv6(DHCP6_InfoRequest() / DHCP6OptOptReq(reqopts=[23, 24, 32]))),
+        ],
+        "router": [
+            frame(IPv6(src="::", dst="ff02::2", hlim=255) / ICMPv6ND_RS()),
+            frame(
+                IPv6(src=LINK_LOCAL, dst="ff02::2", hlim=255)
+                / ICMPv6ND_RS()
+                / ICMPv6NDOptSrcLLAddr(lladdr=GUEST_MAC)
+            ),
+            Pause(60_000),
+            frame(IPv6(src=GUEST_6, dst=GATEWAY_6, hlim=255) / ICMPv6ND_NA(tgt=GUEST_6)),
         ],
         "fragments": [
             *map(frame, fragment(udp(bytes(200)), 64)),

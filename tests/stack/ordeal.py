@@ -18,8 +18,13 @@ from unittest.mock import patch
 from scapy.packet import Packet
 
 from rootlessnet.stack import echo_flows, fragments, tcp_flows, udp_flows
+from rootlessnet.stack import network as network_module
+from rootlessnet.stack import router as router_module
 from rootlessnet.stack.datagram_flows import Endpoint
+from rootlessnet.stack.dhcp import DhcpServer
+from rootlessnet.stack.dhcpv6 import Dhcpv6Server
 from rootlessnet.stack.host import SocketAddress
+from rootlessnet.stack.router import Router
 from rootlessnet.tcp.sequence import MASK, distance
 from rootlessnet.tcp.state import State
 from rootlessnet.wire import ethernet, families, ip, tcp
@@ -28,7 +33,7 @@ from tests.stack.far_end import ERRORS, Kind, OrdealHost
 from tests.stack.world import REMOTE, REMOTE_6, FakeDatagram, World, network
 from tests.tcp.playbook import guest_bytes, host_bytes
 from tests.tcp.simulation import check_invariants
-from tests.wire.oracle import NO_OFFLOAD
+from tests.wire.oracle import GUEST_MAC, NO_OFFLOAD
 
 CLIENT, CLIENT_6 = "198.51.100.7", "2001:db8::7"  # of published ports
 GUEST_PORT, CLIENT_PORT = 5000, 50000
@@ -117,14 +122,14 @@ class Ordeal(World):
     host: OrdealHost
 
     def __init__(self, *, strict: bool = False) -> None:
-        super().__init__(host=OrdealHost())
+        super().__init__(host=OrdealHost(), reserved={})
         self._port, self._published = self.publish(GUEST_PORT)
         self._strict = strict
         self._twist: Twist | None = None
 
-    def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD) -> None:
+    def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD, mac: str = GUEST_MAC) -> None:
         self.host.text_is_known = False
-        super().send(packet, vnet)
+        super().send(packet, vnet, mac)
 
     def play(self, step: Step) -> None:
         """One step, and what must hold after it."""
@@ -164,6 +169,10 @@ class Ordeal(World):
         assert len(gateway.udp) <= udp_flows.MAX_FLOWS
         assert len(gateway.echo) <= echo_flows.MAX_FLOWS
         assert len(gateway._fragments._datagrams) <= fragments.MAX_DATAGRAMS
+        assert len(gateway._network._neighbours) <= network_module.MAX_NEIGHBOURS
+        for server in (self._made("_dhcp"), self._made("_dhcpv6")):
+            if isinstance(server, DhcpServer | Dhcpv6Server):
+                assert len(server._leases._leases) <= len(server._leases._pool) + 1
 
     def wind_down(self) -> None:
         """The far ends come to their end and the guest falls silent: nothing stays."""
@@ -174,6 +183,9 @@ class Ordeal(World):
             socket.go_on()
             socket.close(self.now)
         self._port.withdraw()
+        router = self._made("_router")
+        if isinstance(router, Router):
+            router.deadline = inf  # it would speak as long as there is a guest
         for _ in range(1000):
             if gateway.next_deadline() == inf:
                 break
@@ -188,6 +200,10 @@ class Ordeal(World):
             assert socket.connection.state is State.CLOSED
             assert not socket.is_open, f"a host socket stays: {socket.calls}"
         assert all(socket.closed for socket in host.udp + host.echo)
+
+    def _made(self, name: str) -> object:
+        """What the gateway has made to configure a guest, if it has."""
+        return vars(self.gateway._configuration).get(name)
 
     # ── the guest ────────────────────────────────────────────────────────────────────────────────
 
@@ -306,5 +322,7 @@ def small_bounds() -> Generator[None]:
         patch.object(udp_flows, "MAX_FLOWS", 4),
         patch.object(echo_flows, "MAX_FLOWS", 3),
         patch.object(fragments, "MAX_DATAGRAMS", 3),
+        patch.object(network_module, "MAX_NEIGHBOURS", 3),
+        patch.object(router_module, "INTERVAL", (200.0, 200.0)),  # so that a schedule is one
     ):
         yield

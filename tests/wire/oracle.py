@@ -39,9 +39,9 @@ def fragment(packet: Packet, size: int) -> list[Packet]:
     return make(packet, size)
 
 
-def from_guest(packet: Packet, vnet: bytes = NO_OFFLOAD) -> memoryview:
-    """The frame in which the guest's kernel hands over `packet`."""
-    return memoryview(vnet + bytes(Ether(src=GUEST_MAC, dst=GATEWAY_MAC) / packet))
+def from_guest(packet: Packet, vnet: bytes = NO_OFFLOAD, mac: str = GUEST_MAC) -> memoryview:
+    """The frame in which the guest's kernel hands over `packet`, which a node with `mac` sent."""
+    return memoryview(vnet + bytes(Ether(src=mac, dst=GATEWAY_MAC) / packet))
 
 
 def dissected(frame: bytes) -> Packet:
