@@ -174,9 +174,16 @@ class Instance:
         return self._forwards.published
 
     @property
-    def folders(self) -> tuple[str, ...]:
-        """Where it will remove its own sockets."""
+    def state_folders(self) -> tuple[str, ...]:
+        """The folder of its control socket, if it has one."""
         return () if self._claim is None else (self._claim.folder,)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All in which it will remove its own sockets."""
+        api = () if self._api is None else (self._api.folder,)
+        given = self._served.folders if isinstance(self._served, Given) else ()
+        return (*self.state_folders, *api, *given)
 
     def publish(self, *forwards: Forward | str) -> tuple[Forward, ...]:
         """Publish ports, all or none: Forwards, or texts like `8080:80`, `80` and `53:53/udp`.
@@ -292,6 +299,14 @@ class Instance:
 
             self._api = Api(self._loop, config.api_socket, self, config.network.guest)
         self._listen()
+
+    @property
+    def inherited(self) -> tuple[int, ...]:
+        """The descriptors that it was given to use."""
+        config = self._config
+        if not isinstance(config, AttachConfig):
+            return ()
+        return tuple(one for one in (config.ready_fd, config.exit_fd) if one is not None)
 
     def announce(self) -> None:
         """Tell whoever waits for it that all works."""
@@ -502,7 +517,12 @@ def _harden(instance: Instance, served: Guest | Attachment | Given) -> None:
     """Give up what the instance does not need: this process has nothing else to do."""
     signalled = served.signalled if isinstance(served, Guest) else ()
     # Who may signal anybody must know whom to: without a PID namespace it looks into processes.
-    harden.harden(removable=instance.folders, signalled=signalled, files=signalled is not None)
+    harden.harden(
+        removable=instance.folders,
+        keep=instance.inherited,
+        signalled=signalled,
+        files=signalled is not None,
+    )
 
 
 def _enter_sandbox(instance: Instance) -> None:
@@ -510,7 +530,7 @@ def _enter_sandbox(instance: Instance) -> None:
     from rootlessnet.netns import sandbox  # which few ask for
 
     try:
-        sandbox.enter(readable=harden.readable(), writable=instance.folders)
+        sandbox.enter(readable=harden.readable(), writable=instance.state_folders)
     except OSError as error:
         raise RootlessnetError(
             f"cannot make a sandbox ({error.strerror}): do without --enable-sandbox, or see "

@@ -40,6 +40,11 @@ class SocketFile:
             self._close()
             raise
 
+    @property
+    def folder(self) -> str:
+        """A path of its folder that is good in every root, as long as this is open."""
+        return f"/proc/self/fd/{self._folder}"
+
     def close(self) -> None:
         """Remove it. Idempotent."""
         if self._folder < 0:

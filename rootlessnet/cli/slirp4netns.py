@@ -56,12 +56,13 @@ PATH is a socket to be made, to which the guest connects.
 def slirp4netns(words: list[str]) -> int:
     """Serve what `words` describe until it ends; returns the exit status."""
     try:
-        config = parse(words)
-        if config is None:
+        found = _read(words)
+        if found is None:
             return 0
         import rootlessnet
 
-        return rootlessnet.serve(config, tell=output.complain)
+        config, sandbox = found
+        return rootlessnet.serve(config, tell=output.complain, hardening=True, sandbox=sandbox)
     except RootlessnetError as error:
         output.complain(str(error))
         return 1
@@ -69,6 +70,12 @@ def slirp4netns(words: list[str]) -> int:
 
 def parse(words: list[str]) -> "AttachConfig | None":
     """What `words` describe; None when they ask for a text, which is written. Raises UsageError."""
+    found = _read(words)
+    return None if found is None else found[0]
+
+
+def _read(words: list[str]) -> "tuple[AttachConfig, bool] | None":
+    """The config, and whether to make a sandbox. Hardened is this process in any case."""
     given: dict[str, str] = {}
     operands: list[str] = []
     for option, argument in getopt.read(words, OPTIONS):
@@ -89,7 +96,7 @@ def parse(words: list[str]) -> "AttachConfig | None":
         raise UsageError("no PID, PATH or FD given: see slirp4netns --help")
     from rootlessnet.cli.slirp4netns_config import translate
 
-    return translate(given, operands)
+    return translate(given, operands), "enable-sandbox" in given
 
 
 def _help() -> str:

@@ -66,6 +66,11 @@ class Api:
         self._file = SocketFile(path, socket.SOCK_STREAM, _BACKLOG)
         self._clients = Clients(loop, self._file.listening, _Objects(instance, guest))
 
+    @property
+    def folder(self) -> str:
+        """As of a SocketFile."""
+        return self._file.folder
+
     def close(self) -> None:
         """Remove the socket and leave all clients. Idempotent."""
         self._clients.close()

@@ -47,6 +47,11 @@ class Given:
         """False, for the same reason."""
         return False
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Where it will remove a socket."""
+        return () if self._file is None else (self._file.folder,)
+
     def close(self) -> None:
         """Idempotent. The link is its receiver's to close."""
         if self._file is not None:

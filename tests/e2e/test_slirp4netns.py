@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import find_free_port
 from tests.e2e.conftest import ROOTLESSNET, Program, needs, wait_for
-from tests.e2e.slirp import SLIRP4NETNS, Running, slirp4netns
+from tests.e2e.slirp import SLIRP4NETNS, Running, add, slirp4netns
 from tests.e2e.target import Target, make_target
+from tests.e2e.test_hardening import BIND_SERVICE, status_of
 
 pytestmark = [pytest.mark.usefixtures("needs_namespaces"), needs("ping")]
 
@@ -328,3 +330,23 @@ def test_the_running(target: Target) -> None:
         assert isinstance(running, Running)
         listed = Program(*ROOTLESSNET).run("ps")
         assert str(target.pid) in listed.stdout
+
+
+@pytest.mark.parametrize(
+    "sandbox", [(), ("--enable-sandbox", "--enable-seccomp")], ids=["", "sandbox"]
+)
+def test_what_it_gives_up(target: Target, tmp_path: Path, sandbox: tuple[str, ...]) -> None:
+    """All works from there, and the API socket is removed in the end."""
+    api = tmp_path / "api"
+    with slirp4netns("-c", *sandbox, "-a", str(api), str(target.pid)) as running:
+        pid = running.process.pid
+        status = status_of(pid)
+        assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+        assert int(status["CapEff"], 16) & ~BIND_SERVICE == 0
+        assert Path(f"/proc/{pid}/root/bin").exists() != bool(sandbox)
+        port = find_free_port()
+        assert add(str(api), proto="tcp", host_addr="127.0.0.1", host_port=port, guest_port=80)
+        assert "1 received" in target.inside("ping", "-nc1", "10.0.2.2")
+        running.hang_up()
+        assert running.status() == 0
+        assert not api.exists()
