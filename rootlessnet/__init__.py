@@ -72,6 +72,7 @@ def run(
     *,
     published: "Callable[[Forward], None] | None" = None,
     tell: "Callable[[str], None] | None" = None,
+    hardening: bool = False,
 ) -> "ExitStatus":
     """Run a command to its end and return its exit status, whose `signal` is set when this process
     should end in the same way: the command has died of a Ctrl-C that came to this process too.
@@ -79,8 +80,9 @@ def run(
     Signals that are sent to this process are passed on to the command meanwhile, and a stop of the
     command stops this process. `published` is called, before the command starts, with each port
     whose number was left open, and `tell` with a line for the user when there is news: published
-    ports have no room for more connections. For the main thread, while no event loop runs in it.
-    Raises RootlessnetError.
+    ports have no room for more connections. With `hardening` this process gives up for ever what
+    the network does not need: for one that has nothing else to do, as `rootlessnet.hardening`
+    tells. For the main thread, while no event loop runs in it. Raises RootlessnetError.
     """
     from contextlib import closing
 
@@ -98,7 +100,7 @@ def run(
         with closing(launch(config)) as guest:
             from rootlessnet.app import run_guest
 
-            return run_guest(guest, config, published, tell)
+            return run_guest(guest, config, published, tell, hardening)
 
 
 def serve(
@@ -106,12 +108,15 @@ def serve(
     *,
     published: "Callable[[Forward], None] | None" = None,
     tell: "Callable[[str], None] | None" = None,
+    hardening: bool = False,
+    sandbox: bool = False,
 ) -> "ExitStatus":
     """Serve a namespace that exists until it ends, or its process if it is named by one; 0.
 
     SIGHUP, SIGINT, SIGQUIT and SIGTERM end it as well. `published` is called with each port whose
-    number was left open, `tell` as by `run`. For the main thread, while no event loop runs in it.
-    Raises RootlessnetError.
+    number was left open, `tell` and `hardening`: as for `run`; with `sandbox` this process also
+    gets a root directory with only what it still reads. For the main thread, while no event loop
+    runs in it. Raises RootlessnetError.
     """
     from contextlib import closing
 
@@ -128,7 +133,7 @@ def serve(
         with closing(enter(config)) as attachment:  # the order is that of `run`
             from rootlessnet.app import run_attachment
 
-            return run_attachment(attachment, config, published, tell)
+            return run_attachment(attachment, config, published, tell, hardening, sandbox)
 
 
 def _require_main_thread_without_loop(name: str, other: str) -> None:

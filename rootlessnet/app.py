@@ -25,23 +25,29 @@ from rootlessnet.control.state import Claim, claim
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.exit_status import ExitStatus
 from rootlessnet.forward import Forward, parse_forwards
+from rootlessnet.hardening import harden
 from rootlessnet.host.forwards import Forwards
+from rootlessnet.host.frame_link import FrameLink
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.resolver import Resolver
 from rootlessnet.host.signals import Signals
 from rootlessnet.host.sockets import HostSockets
+from rootlessnet.host.sources import Sources
 from rootlessnet.host.tap import Tap as TapDevice
 from rootlessnet.ipv6_default import settled
 from rootlessnet.netns.attach import Attachment
 from rootlessnet.netns.attach import attach as enter
+from rootlessnet.netns.given import Given
 from rootlessnet.netns.launch import Guest, launch
-from rootlessnet.netns.tap import Tap
+from rootlessnet.netns.tap import Link, Tap
 from rootlessnet.stack.configuration import AddressPool
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
 from rootlessnet.stack.network import Network, Plan
+from rootlessnet.wire import ethernet
 
 if TYPE_CHECKING:
+    from rootlessnet.control.api import Api
     from rootlessnet.control.description import InstanceDescription
 
 Tell = Callable[[str], None]
@@ -51,6 +57,7 @@ _M_TRIM_THRESHOLD = -1
 _KEPT = 64 << 20  # bytes
 _LINGER = 10.0  # seconds without progress after which what a dead command has sent is given up
 _LOOK = 0.01  # seconds between two looks for it
+_GONE = 1.0  # seconds between two looks for a namespace that is kept alive by us alone
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 # A shell asks whether the program that it waits for has died of these (bash(1), SIGNALS).
 _OF_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
@@ -95,41 +102,52 @@ class Instance:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        tap: Tap,
+        link: Link,
         config: RunConfig | AttachConfig,
         servers: list[SocketAddress],
         claimed: Claim | None,
         tell: Tell,
     ) -> None:
-        """Take the `tap`, which is given back when this fails, and the name. Raises
+        """Take the `link`, which is given back when this fails, and the name. Raises
         RootlessnetError, OSError.
         """
         self._loop = loop
         self._config = config
         self._claim = claimed
         self._control: Server | None = None
+        self._api: Api | None = None
+        self._look: asyncio.TimerHandle | None = None  # whether the namespace is still there
         self._started = time.time()
         self._deadline: asyncio.TimerHandle | None = None
         self._hurried = False
         self._status: asyncio.Future[ExitStatus] = loop.create_future()
-        self._served: Guest | Attachment | None = None
+        self._served: Guest | Attachment | Given | None = None
         self._watched = -1  # the descriptor that tells of its end
+        wanted = config.network
         try:
+            sources = Sources(wanted.outbound_addresses)
             self._reactor = Reactor(loop)
         except BaseException:
-            os.close(tap.fd)
+            os.close(link.fd)
             raise
-        wanted = config.network
-        self._tap = TapDevice(self._reactor, tap.fd, tap.vnet, wanted.offload)
+        self._keeps_namespace = isinstance(link, Tap) and link.keeps_namespace
+        self._device: TapDevice | FrameLink
+        if isinstance(link, Tap):
+            self._device = TapDevice(self._reactor, link.fd, link.vnet, wanted.offload)
+            mac, has_ipv6 = link.mac, link.ipv6
+        else:
+            self._device = FrameLink(self._reactor, link.fd)
+            mac = ethernet.BROADCAST  # until the guest says its own
+            has_ipv6 = bool(wanted.ipv6)
         plans = [Plan(wanted.cidr, wanted.gateway, wanted.dns_address, wanted.guest)]
         plan6 = wanted.plan6
-        if plan6 is not None and tap.ipv6:
+        if plan6 is not None and has_ipv6:
             plans.append(Plan(plan6.cidr, plan6.gateway, plan6.dns_address, plan6.guest))
-        network = Network(plans, wanted.mtu, tap.mac, wanted.host_loopback)
-        self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers))
+        network = Network(plans, wanted.mtu, mac, wanted.host_loopback)
+        self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers), sources)
         gateway = Gateway(
             network,
-            self._tap,
+            self._device,
             self._sockets,
             secrets.token_bytes(_SECRET_SIZE),
             _pools(wanted),
@@ -137,7 +155,7 @@ class Instance:
         self._reactor.drive(gateway)
         self._forwards = Forwards(self._reactor, gateway, self._sockets, tell)
         try:
-            self._tap.start(gateway.receive)
+            self._device.start(gateway.receive)
             self._forwards.open(*wanted.forwards)
         except BaseException:
             self.stop()
@@ -155,6 +173,18 @@ class Instance:
         """The ports that are published, oldest first, each with its host port as it was found."""
         return self._forwards.published
 
+    @property
+    def state_folders(self) -> tuple[str, ...]:
+        """The folder of its control socket, if it has one."""
+        return () if self._claim is None else (self._claim.folder,)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All in which it will remove its own sockets."""
+        api = () if self._api is None else (self._api.folder,)
+        given = self._served.folders if isinstance(self._served, Given) else ()
+        return (*self.state_folders, *api, *given)
+
     def publish(self, *forwards: Forward | str) -> tuple[Forward, ...]:
         """Publish ports, all or none: Forwards, or texts like `8080:80`, `80` and `53:53/udp`.
 
@@ -165,6 +195,8 @@ class Instance:
         wanted: list[Forward] = []
         for forward in forwards:
             wanted += parse_forwards(forward) if isinstance(forward, str) else (forward,)
+        for one in wanted:
+            self._config.network.require_guest(one)
         return self._forwards.open(*wanted)
 
     def withdraw(self, forward: Forward) -> None:
@@ -217,10 +249,13 @@ class Instance:
         if not self._reactor.closed:
             self._forwards.close_all()
             self._sockets.close()
-            self._tap.close()
+            self._device.close()
             self._reactor.close()
-        if self._deadline is not None:
-            self._deadline.cancel()
+        for timer in (self._deadline, self._look):
+            if timer is not None:
+                timer.cancel()
+        if self._api is not None:
+            self._api.close()
         if self._control is not None:  # last: it says that the end has come
             self._control.close()
         elif self._claim is not None:
@@ -245,13 +280,48 @@ class Instance:
         self._watch(guest.fileno(), guest.poll)
         self._listen()
 
-    def follow(self, attachment: Attachment) -> None:
-        """End with the namespace, or with its process if it was named by one."""
+    def follow(self, attachment: Attachment | Given) -> None:
+        """End with the namespace, or with its process if it was named by one, or when the exit
+        descriptor is hung up. Raises RootlessnetError.
+        """
         self._served = attachment
-        self._tap.vanished = lambda: self._end(ExitStatus(0))
+        self._device.vanished = lambda: self._end(ExitStatus(0))
         if attachment.fileno() >= 0:
             self._watch(attachment.fileno(), lambda: ExitStatus(0) if attachment.gone() else None)
+        elif self._keeps_namespace:
+            self._look_at(attachment)
+        config = self._config
+        assert isinstance(config, AttachConfig)
+        if config.exit_fd is not None:
+            self._reactor.add_hangup(config.exit_fd, lambda: self._end(ExitStatus(0)))
+        if config.api_socket is not None:
+            from rootlessnet.control.api import Api  # with json, which few ever need
+
+            self._api = Api(self._loop, config.api_socket, self, config.network.guest)
         self._listen()
+
+    @property
+    def inherited(self) -> tuple[int, ...]:
+        """The descriptors that it was given to use."""
+        config = self._config
+        if not isinstance(config, AttachConfig):
+            return ()
+        return tuple(one for one in (config.ready_fd, config.exit_fd) if one is not None)
+
+    def announce(self) -> None:
+        """Tell whoever waits for it that all works."""
+        config = self._config
+        if isinstance(config, AttachConfig) and config.ready_fd is not None:
+            with suppress(OSError):  # nobody waits any more
+                os.write(config.ready_fd, b"1")
+            os.close(config.ready_fd)
+
+    def _look_at(self, attachment: Attachment | Given) -> None:
+        """End once the namespace is gone that nothing but our own descriptor keeps alive."""
+        if attachment.gone():
+            self._end(ExitStatus(0))
+        else:
+            self._look = self._loop.call_later(_GONE, self._look_at, attachment)
 
     def _listen(self) -> None:
         """Begin to answer those who ask for this instance by its name."""
@@ -269,7 +339,7 @@ class Instance:
             return
         if self._sockets.splices is not None:
             self._sockets.splices.end_supply()
-        self._tap.read_all()
+        self._device.read_all()
         before = self._sockets.unfinished()
         patience = self._loop.time() + _LINGER
         while before and self._loop.time() < patience:
@@ -324,11 +394,15 @@ async def attach(config: AttachConfig, *, tell: Tell = _say_nothing) -> Instance
         limits.require_descriptors()
         config = settled(config)
         attachment = enter(config)
-        return await _start(attachment, config, lambda instance: instance.follow(attachment), tell)
+        instance = await _start(
+            attachment, config, lambda instance: instance.follow(attachment), tell
+        )
+        instance.announce()
+        return instance
 
 
 async def _start(
-    served: Guest | Attachment,
+    served: Guest | Attachment | Given,
     config: RunConfig | AttachConfig,
     begin: Callable[[Instance], None],
     tell: Tell,
@@ -337,8 +411,8 @@ async def _start(
     try:
         servers = nameservers(config.network)
         claimed = claim(config.name)
-        tap = await _receive_tap(served)
-        instance = Instance(asyncio.get_running_loop(), tap, config, servers, claimed, tell)
+        link = await _receive_link(served)
+        instance = Instance(asyncio.get_running_loop(), link, config, servers, claimed, tell)
     except BaseException:
         served.close()
         if claimed is not None:
@@ -352,8 +426,8 @@ async def _start(
     return instance
 
 
-async def _receive_tap(served: Guest | Attachment) -> Tap:
-    receiving = asyncio.get_running_loop().run_in_executor(None, served.receive_tap)
+async def _receive_link(served: Guest | Attachment | Given) -> Link:
+    receiving = asyncio.get_running_loop().run_in_executor(None, served.receive_link)
     try:
         return await asyncio.shield(receiving)
     except asyncio.CancelledError:
@@ -368,6 +442,7 @@ def run_guest(
     config: RunConfig,
     published: Callable[[Forward], None] | None,
     tell: Tell | None,
+    hardening: bool,
 ) -> ExitStatus:
     """Run a launched guest's command to its end, passing signals on; its exit status."""
 
@@ -375,37 +450,48 @@ def run_guest(
         guest.stop_with_command()
         instance.serve(guest)
 
-    return _run(guest, config, begin, published, tell)
+    return _run(guest, config, begin, published, tell, hardening)
 
 
 def run_attachment(
-    attachment: Attachment,
+    attachment: Attachment | Given,
     config: AttachConfig,
     published: Callable[[Forward], None] | None,
     tell: Tell | None,
+    hardening: bool,
+    sandbox: bool,
 ) -> ExitStatus:
     """Serve a namespace until it, its process or this program is to end; 0."""
-    return _run(attachment, config, lambda instance: instance.follow(attachment), published, tell)
+
+    def begin(instance: Instance) -> None:
+        instance.follow(attachment)
+        if sandbox:
+            _enter_sandbox(instance)
+
+    return _run(attachment, config, begin, published, tell, hardening)
 
 
 def _run(
-    served: Guest | Attachment,
+    served: Guest | Attachment | Given,
     config: RunConfig | AttachConfig,
     begin: Callable[[Instance], None],
     published: Callable[[Forward], None] | None,
     tell: Tell | None,
+    hardening: bool,
 ) -> ExitStatus:
     """Run an instance on a loop of its own. The loop is made while the child is still at work."""
     servers = nameservers(config.network)
     limits.raise_descriptor_limit()
     _keep_memory()
+    if hardening:  # the children are forked
+        harden.prepare()
     with ExitStack() as ending:
         loop = ending.enter_context(closing(uvloop.new_event_loop()))
         claimed = claim(config.name)
         if claimed is not None:
             ending.callback(claimed.release)
-        tap = served.receive_tap()
-        instance = Instance(loop, tap, config, servers, claimed, tell or _say_nothing)
+        link = served.receive_link()
+        instance = Instance(loop, link, config, servers, claimed, tell or _say_nothing)
         # `stop` twice: where nothing else can end what runs, and before signals have their own
         # effects again, which would leave it half done.
         ending.callback(instance.stop)
@@ -418,10 +504,38 @@ def _run(
                 if wanted != found:
                     published(found)
         begin(instance)
+        if hardening:  # before a packet is looked at, and while the command begins
+            _harden(instance, served)
+        instance.announce()
         gc.freeze()  # what start-up made stays: the collector need not look at it again
         status = loop.run_until_complete(instance.wait())
     ended_alike = status.signal in _OF_THE_KEYBOARD and status.signal in signals.received
     return status if ended_alike else ExitStatus(status)
+
+
+def _harden(instance: Instance, served: Guest | Attachment | Given) -> None:
+    """Give up what the instance does not need: this process has nothing else to do."""
+    signalled = served.signalled if isinstance(served, Guest) else ()
+    # Who may signal anybody must know whom to: without a PID namespace it looks into processes.
+    harden.harden(
+        removable=instance.folders,
+        keep=instance.inherited,
+        signalled=signalled,
+        files=signalled is not None,
+    )
+
+
+def _enter_sandbox(instance: Instance) -> None:
+    """Leave the host's files. Raises RootlessnetError."""
+    from rootlessnet.netns import sandbox  # which few ask for
+
+    try:
+        sandbox.enter(readable=harden.readable(), writable=instance.state_folders)
+    except OSError as error:
+        raise RootlessnetError(
+            f"cannot make a sandbox ({error.strerror}): do without --enable-sandbox, or see "
+            "rootlessnet doctor for user namespaces"
+        ) from error
 
 
 def _keep_memory() -> None:

@@ -24,9 +24,9 @@ LAYERS = (
     {"errors"},
     {"words"},
     {"forward", "reservation"},
-    {"config", "exit_status", "limits", "resolv_conf"},
+    {"config", "exit_status", "limits", "resolv_conf", "socket_file", "state_folder"},
     {"ipv6_default"},
-    {"host", "netns", "control"},
+    {"host", "netns", "control", "hardening"},
     {"app"},
     {"rootlessnet"},
     {"cli"},
@@ -35,20 +35,11 @@ LAYERS = (
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
-    *(
-        "errors",
-        "words",
-        "forward",
-        "reservation",
-        "config",
-        "exit_status",
-        "limits",
-        "resolv_conf",
-    ),
-    "ipv6_default",
+    *("errors", "words", "forward", "reservation", "config", "exit_status", "limits"),
+    *("resolv_conf", "ipv6_default", "socket_file", "state_folder"),
 }
 # A packet never comes this way: it needs the values alone of what stands below it.
-APART = {"control"}
+APART = {"control", "hardening"}
 SANS_IO = {"wire", "tcp", "stack"}
 IO = {"asyncio", "os", "select", "selectors", "socket", "subprocess", "threading", "time"}
 DEPENDENCIES = {

@@ -57,9 +57,10 @@ class NetworkArguments(argparse.Namespace):
     splice: bool
     dhcp: bool
     dhcp_host: list[Reservation]
+    hardening: bool
 
     def network_config(self) -> NetworkConfig:
-        """All but the name as a config. Raises `UsageError` when two contradict each other."""
+        """The network as a config. Raises `UsageError` when two contradict each other."""
         return NetworkConfig(
             cidr=self.cidr,
             ipv6=self.ipv6,
@@ -178,6 +179,14 @@ def add_network_options(parser: Parser) -> None:
         action="store_false",
         help="answer no DHCP, of neither family (default: what configures itself gets address, "
         "route, DNS and MTU)",
+    )
+    parser.add_argument(
+        "--no-hardening",
+        dest="hardening",
+        action="store_false",
+        help="keep the right to system calls and files that the network does not need, for a "
+        "debugger (default: given up once COMMAND runs, as far as the kernel lets it; `rootlessnet "
+        "doctor` tells)",
     )
 
 

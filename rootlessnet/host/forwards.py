@@ -38,7 +38,7 @@ class Listener:
         gateway: Gateway,
         sockets: HostSockets,
         listening: socket.socket,
-        guest_port: int,
+        forward: Forward,
         no_room: Callable[[], None],
     ) -> None:
         """`no_room` is called whenever clients have to wait."""
@@ -47,7 +47,8 @@ class Listener:
         self._gateway = gateway
         self._sockets = sockets
         self._socket = listening
-        self._guest_port = guest_port
+        self._guest_port = forward.guest_port
+        self._guest = _guest_of(forward)
         self._burst = 1  # how many to accept at a time: to find that nobody is left costs as well
         self._resume()
 
@@ -86,7 +87,12 @@ class Listener:
 
     def _join(self, client: socket.socket, address: tuple[str, int]) -> None:
         splices = self._sockets.splices
-        if splices is not None and is_loopback(address[0]) and not splices.is_full():
+        if (
+            splices is not None
+            and self._guest is None
+            and is_loopback(address[0])
+            and not splices.is_full()
+        ):
             splices.join(client, self._guest_port)
             return
         client.setblocking(False)
@@ -95,7 +101,9 @@ class Listener:
 
         def open_next() -> Connection:
             now, attempt = self._reactor.now, next(attempts)
-            return self._gateway.tcp.open_inbound(inbound, address, self._guest_port, now, attempt)
+            return self._gateway.tcp.open_inbound(
+                inbound, address, self._guest_port, now, attempt, self._guest
+            )
 
         try:
             inbound.accepted(client)
@@ -173,14 +181,14 @@ class Forwards:
         open_one = self._open_tcp if forward.protocol == "tcp" else self._open_udp
         for bound in binding.sockets:
             try:
-                closers.append(open_one(bound, forward.guest_port))
+                closers.append(open_one(bound, forward))
             except OSError as error:
                 address, port = bound.getsockname()[:2]
                 raise explain(forward, error, address, port) from None
 
-    def _open_tcp(self, bound: socket.socket, guest_port: int) -> Callable[[], None]:
+    def _open_tcp(self, bound: socket.socket, forward: Forward) -> Callable[[], None]:
         return Listener(
-            self._reactor, self._gateway, self._sockets, bound, guest_port, self._no_room
+            self._reactor, self._gateway, self._sockets, bound, forward, self._no_room
         ).close
 
     def _no_room(self) -> None:
@@ -191,7 +199,11 @@ class Forwards:
                 f"end; for more, {limits.MORE_DESCRIPTORS}"
             )
 
-    def _open_udp(self, bound: socket.socket, guest_port: int) -> Callable[[], None]:
-        port = self._gateway.udp.publish(guest_port)
+    def _open_udp(self, bound: socket.socket, forward: Forward) -> Callable[[], None]:
+        port = self._gateway.udp.publish(forward.guest_port, _guest_of(forward))
         port.socket = self._sockets.publish_udp(bound, port)
         return port.withdraw
+
+
+def _guest_of(forward: Forward) -> bytes | None:
+    return None if forward.guest_address is None else forward.guest_address.packed

@@ -55,6 +55,22 @@ class Reactor:
         self._epoll.register(descriptor, events)
         self._added.add(descriptor)
 
+    def add_hangup(self, descriptor: int, callback: Callable[[], None]) -> None:
+        """Call back once the other end of a pipe or socket is closed, whatever data came before.
+
+        Of what has no other end, such as a file, nothing is ever heard.
+        """
+        try:
+            self._epoll.register(descriptor, 0)
+        except PermissionError:  # a file
+            return
+
+        def hung_up(_events: int) -> None:
+            self.remove(descriptor)
+            callback()
+
+        self._callbacks[descriptor] = hung_up
+
     def replace(self, descriptor: int, callback: Callable[[int], None]) -> None:
         """Another callback for a descriptor that was added."""
         self._callbacks[descriptor] = callback

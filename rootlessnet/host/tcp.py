@@ -23,6 +23,7 @@ from rootlessnet.host.reactor import (
     WRITABLE,
     Reactor,
 )
+from rootlessnet.host.sources import Sources
 from rootlessnet.stack.host import OutboundFlow, SocketAddress
 from rootlessnet.tcp.connection import Connection
 
@@ -60,14 +61,16 @@ class TcpSocket:
         "_patience",
         "_reactor",
         "_socket",
+        "_sources",
         "_targets",
     )
 
     _connection: Connection
 
-    def __init__(self, reactor: Reactor, opened: "set[TcpSocket]") -> None:
+    def __init__(self, reactor: Reactor, opened: "set[TcpSocket]", sources: Sources) -> None:
         """`opened` has it from its socket's first moment to its last."""
         self._reactor = reactor
+        self._sources = sources
         self._opened = opened
         self._socket: socket.socket | None = None
         self._flow: OutboundFlow | None = None
@@ -117,9 +120,12 @@ class TcpSocket:
                 break
             self._register(opened)
             try:
+                self._sources.bind_before_connect(opened, target[0])
                 error = opened.connect_ex(target)
             except socket.gaierror:  # a link-local address of an interface that is no more
                 error = errno.ENETUNREACH
+            except OSError as failure:  # the host has lost the address
+                error = failure.errno or errno.EADDRNOTAVAIL
             if error in (0, errno.EINPROGRESS):
                 if self._targets:
                     self._patience = self._reactor.after(_NEXT_TARGET, self._lose_patience)

@@ -26,11 +26,16 @@ _PING_GROUP_MAX = 2**31 - 1  # the largest that every kernel takes
 class Configurer:
     """The state of the configurer, which is what the init inherits."""
 
-    def __init__(self, config: RunConfig, init_channel: Channel, mask: Iterable[int]) -> None:
-        """`init_channel` is the init's end of its channel; `mask` the signal mask for COMMAND."""
+    def __init__(
+        self, config: RunConfig, init_channel: Channel, mask: Iterable[int], hidden: str
+    ) -> None:
+        """`init_channel` is the init's end of its channel; `mask` the signal mask for COMMAND;
+        `hidden` a folder that it does not see.
+        """
         self._config = config
         self._init_channel = init_channel
         self._mask = mask
+        self._hidden = hidden
 
     def run(self, channel: Channel) -> None:
         """Do it all; `channel` leads to the parent. Raises `RootlessnetError`."""
@@ -52,7 +57,7 @@ class Configurer:
         pid = processes.fork()
         if pid == 0:
             channel.close()
-            Init(self._config, self._init_channel, myself, self._mask).run()
+            Init(self._config, self._init_channel, myself, self._mask, self._hidden).run()
         os.close(myself)
         self._init_channel.close()
         return pid

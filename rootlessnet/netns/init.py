@@ -30,13 +30,21 @@ class Init:
     """The state of the init."""
 
     def __init__(
-        self, config: RunConfig, channel: Channel, configurer: int, mask: Iterable[int]
+        self,
+        config: RunConfig,
+        channel: Channel,
+        configurer: int,
+        mask: Iterable[int],
+        hidden: str,
     ) -> None:
-        """`mask` is the signal mask for COMMAND; `configurer` a pidfd of our first parent."""
+        """`mask` is the signal mask for COMMAND; `configurer` a pidfd of our first parent;
+        `hidden` a folder that COMMAND does not see.
+        """
         self._config = config
         self._channel = channel
         self._configurer = configurer
         self._mask = mask
+        self._hidden = hidden
         self._command = 0  # its process id while it runs
 
     def run(self) -> NoReturn:
@@ -118,6 +126,7 @@ class Init:
         return True
 
     def _start(self) -> None:
+        mounts.hide(self._hidden)  # the parent has made it by now
         self._command = command.execute(self._config.command, self._mask, self._bind_to_us)
         self._channel.send(Message(Kind.STARTED))
 

@@ -22,12 +22,13 @@ from rootlessnet.netns.configurer import Configurer
 from rootlessnet.netns.messages import Channel, Kind, Message
 from rootlessnet.netns.tap import Tap
 from rootlessnet.netns.terminal import Terminal
+from rootlessnet.state_folder import folder_path
 
 _TERMINAL_STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 
 def launch(config: RunConfig) -> "Guest":
-    """Fork what becomes the guest, and return at once: `Guest.receive_tap` waits for it.
+    """Fork what becomes the guest, and return at once: `Guest.receive_link` waits for it.
 
     The calling thread must live until then. Raises `RootlessnetError` when this process cannot
     fork.
@@ -49,13 +50,14 @@ class Guest:
         processes.Subreaper.claim()  # to become the init's parent
         try:
             self._configurer = Child(
-                Configurer(config, theirs, mask).run,
+                Configurer(config, theirs, mask, folder_path()).run,
                 name="the process that sets up the namespace",
                 keep=(theirs.fileno(),),
             )
         except RootlessnetError:
             processes.Subreaper.release()
             self._channel.close()
+            self._terminal.close()
             raise
         finally:
             theirs.close()
@@ -64,7 +66,7 @@ class Guest:
         # What the caller had for the stops of the terminal, while we stop with the command.
         self._dispositions: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
 
-    def receive_tap(self) -> Tap:
+    def receive_link(self) -> Tap:
         """Wait until the guest's TAP is made and configured. Raises `RootlessnetError`."""
         self._receive_init()
         return Tap.of(self._configurer.receive(Kind.TAP))
@@ -79,6 +81,14 @@ class Guest:
         with _explained():
             self._channel.expect(Kind.STARTED, "the init of the namespace")
         self._leave_to_init()
+
+    @property
+    def signalled(self) -> tuple[int, ...] | None:
+        """The processes that `close` will end once the command runs; None: it cannot be said yet.
+
+        Without a PID namespace they are whoever is left then, found by their user namespaces.
+        """
+        return (self._init,) if self._pid_namespace else None
 
     def fileno(self) -> int:
         """Readable when `poll` has news."""
@@ -140,6 +150,7 @@ class Guest:
             processes.Subreaper.release()
         self._channel.close()
         self._terminal.restore()
+        self._terminal.close()
         for number, disposition in self._dispositions.items():
             signal.signal(number, disposition)
 

@@ -21,6 +21,7 @@ DESCRIPTORS_MAX = 32
 ANSWER_SECONDS_MAX = 30.0  # far beyond what a slow machine needs
 
 _HEAD = struct.Struct("!Bi")
+_INT = 4  # bytes of a descriptor
 
 
 class Kind(IntEnum):
@@ -114,12 +115,19 @@ class Channel:
         if not self.readable(timeout):
             raise TimeoutError
         try:
-            data, descriptors, _, _ = socket.recv_fds(
-                self._socket, MESSAGE_MAX, DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
+            # Not recv_fds, which drops the flag: programs would inherit the descriptors.
+            data, ancillary, _, _ = self._socket.recvmsg(
+                MESSAGE_MAX, socket.CMSG_LEN(DESCRIPTORS_MAX * _INT), socket.MSG_CMSG_CLOEXEC
             )
         except ConnectionResetError:  # it ended without reading all that we sent
             return None
-        return Message.decode(data, tuple(descriptors)) if data else None
+        descriptors = b"".join(
+            rights[: len(rights) - len(rights) % _INT]
+            for level, kind, rights in ancillary
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        )
+        numbers = struct.unpack(f"={len(descriptors) // _INT}i", descriptors)
+        return Message.decode(data, numbers) if data else None
 
     def expect(self, kind: Kind, peer: str) -> Message:
         """Wait for a message of `kind` from the process that `peer` describes.

@@ -192,17 +192,19 @@ class Network:
             return destination[0] == 0
         return inner[0] in (0, 127) or inner in self.plans[0]
 
-    def appearances(self, address: str) -> tuple[bytes, ...]:
-        """The addresses under which the guest may see a client of a published port, best first.
+    def appearances(self, address: str, guest: bytes | None = None) -> tuple[bytes, ...]:
+        """The addresses under which the guest, or one `guest` address of its, may see a client of a
+        published port, best first.
 
         The first is of the client's own family, if the guest has that: its own address, or the
         gateway's where the client is on the host's loopback or the guest's own network hides it.
         The other is the gateway's, for a server that does not listen in that family.
         """
         client = ip_address(address)
+        plans = self.plans if guest is None else (self.plan_of(guest),)
         own = self._by_size.get(len(client.packed))
-        others = tuple(plan.gateway for plan in self.plans if plan is not own)
-        if own is None:
+        others = tuple(plan.gateway for plan in plans if plan is not own)
+        if own is None or own not in plans:
             return others
         return (client.packed if own.is_shown(client) else own.gateway, *others)
 

@@ -106,9 +106,16 @@ class TcpFlows:
             connection.refused(int.from_bytes(head[4:8], "big"))
 
     def open_inbound(
-        self, user: User, client: SocketAddress, guest_port: int, now: float, attempt: int = 0
+        self,
+        user: User,
+        client: SocketAddress,
+        guest_port: int,
+        now: float,
+        attempt: int = 0,
+        guest: bytes | None = None,
     ) -> Connection:
-        """Open a connection from a client of a published port to the guest. Raises OSError.
+        """Open a connection from a client of a published port to the guest, or to another of its
+        addresses. Raises OSError.
 
         Each `attempt`, counted from 0, shows another of the client's appearances; when there is no
         other, that is an error.
@@ -116,11 +123,11 @@ class TcpFlows:
         if self.is_full():
             raise OSError(errno.ENOBUFS, "there are too many connections")
         network = self._network
-        appearances = network.appearances(client[0])
+        appearances = network.appearances(client[0], guest)
         if attempt >= len(appearances):
             raise OSError(errno.ECONNREFUSED, "the guest refuses in every family")
         address, port = appearances[attempt], client[1]
-        addresses = network.plan_of(address).guest + address
+        addresses = (guest or network.plan_of(address).guest) + address
         for candidate in chain((port,), _EPHEMERAL):
             ports = guest_port.to_bytes(2, "big") + candidate.to_bytes(2, "big")
             standing = self._flows.get(addresses + ports)

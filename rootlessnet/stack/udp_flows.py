@@ -67,10 +67,11 @@ class PublishedPort(Endpoint):
     client appears in that then, and so do those who come after it.
     """
 
-    def __init__(self, flows: "UdpFlows", guest_port: int) -> None:
+    def __init__(self, flows: "UdpFlows", guest_port: int, guest: bytes | None) -> None:
         super().__init__()
         self._flows = flows
         self._guest_port = guest_port
+        self._guest = guest
         self._refused: Family | None = None
 
     def received(
@@ -90,7 +91,9 @@ class PublishedPort(Endpoint):
             moved.inbound(payload, 0, now)
 
     def _open(self, remote: SocketAddress, now: float) -> DatagramFlow:
-        return self._flows.open_inbound(self, remote, self._guest_port, now, self._refused)
+        return self._flows.open_inbound(
+            self, remote, self._guest_port, now, self._refused, self._guest
+        )
 
     def abandoned(self) -> None:
         """The port stays published."""
@@ -140,9 +143,11 @@ class UdpFlows:
         """Have what the guest sends to an address and port received by `service`."""
         self._services[address + udp.PORT.pack(port)] = service
 
-    def publish(self, guest_port: int) -> PublishedPort:
-        """A port of the guest's for the host to publish: it wants a socket, and receives for it."""
-        return PublishedPort(self, guest_port)
+    def publish(self, guest_port: int, guest: bytes | None = None) -> PublishedPort:
+        """A port of the guest's, or of another of its addresses, for the host to publish: it wants
+        a socket, and receives for it.
+        """
+        return PublishedPort(self, guest_port, guest)
 
     def end(self, flow: DatagramFlow) -> None:
         """End a flow before its time."""
@@ -155,16 +160,17 @@ class UdpFlows:
         guest_port: int,
         now: float,
         refused: Family | None,
+        guest: bytes | None,
     ) -> DatagramFlow:
         """A new client of a published port, which appears in a family that was not `refused`, if
         there is one.
         """
         network = self._network
-        appearances = network.appearances(client[0])
+        appearances = network.appearances(client[0], guest)
         address = next(
             (one for one in appearances if families.of(one) is not refused), appearances[0]
         )
-        addresses = network.plan_of(address).guest + address
+        addresses = (guest or network.plan_of(address).guest) + address
         candidate = client[1]
         while True:  # two clients may look alike from inside: bounded, the table is smaller
             key = addresses + guest_port.to_bytes(2, "big") + candidate.to_bytes(2, "big")

@@ -21,6 +21,7 @@ class Rooms:
     serve: Callable[[], int] = lambda: 0
     published: tuple[Forward, ...] = ()  # those whose host port is found
     news: tuple[str, ...] = ()  # for the user
+    hardened: bool = False
 
     def close(self) -> None:
         """As a Guest and an Attachment have it."""
@@ -48,6 +49,8 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
         config: RunConfig | AttachConfig,
         published: Callable[[Forward], None],
         tell: Callable[[str], None],
+        hardening: bool,
+        sandbox: bool = False,
     ) -> int:
         assert guest is rooms
         assert config is rooms.configs[-1]
@@ -55,6 +58,7 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
             published(forward)
         for line in rooms.news:
             tell(line)
+        rooms.hardened = hardening
         rooms.calls.append("serve")
         return rooms.serve()
 

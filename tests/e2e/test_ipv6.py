@@ -76,6 +76,22 @@ def test_a_host_without_ipv6() -> None:
         assert GATEWAY in guest(host, "ip", "-6", "route", "show", "default", options=("--ipv6",))
 
 
+def test_an_address_of_the_gateway_is_found_to_be_taken(host: Outside) -> None:
+    script = f"""
+        echo 1 > /proc/sys/net/ipv6/conf/tap0/dad_transmits
+        ip -6 address add {GATEWAY}/64 dev tap0
+        ip -6 address add fd72:6c6e:6574::50/64 dev tap0
+        until ip -6 address show dev tap0 dadfailed | grep inet6; do sleep 0.05; done
+        while ip -6 address show dev tap0 tentative | grep -v failed | grep -q ::50; do
+            sleep 0.05
+        done
+        ip -6 address show dev tap0 dadfailed
+    """
+    said = guest(host, "sh", "-euc", script)
+    assert f"inet6 {GATEWAY}/64" in said
+    assert "::50/64" not in said
+
+
 def test_a_guest_of_a_guest(host: Outside) -> None:
     inner = ("run", "--cidr", "10.0.3.0/24", "--", "ping", "-n", "-c1", "-W10", ADDRESS_6)
     said = guest(host, *host.rootlessnet.words[-3:], *inner)

@@ -57,6 +57,20 @@ def test_tcp(
     guest.finish()
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_another_address_of_the_guest_s(
+    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int, protocol: Protocol
+) -> None:
+    other = IPv4Address("10.0.2.101")
+    forwards.open(Forward(free_port, GUEST_PORT, protocol, guest_address=other))
+    if protocol == "tcp":
+        far_end.connect(LOOPBACK, free_port)
+    else:
+        far_end.udp().sendto(b"hello", (LOOPBACK, free_port))
+    (packet,) = world.hear()
+    assert (packet.payload.dst, packet.dport) == (str(other), GUEST_PORT)
+
+
 def test_a_client_that_spoke_and_closed_before_the_guest_has_answered(
     world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int
 ) -> None:

@@ -46,6 +46,18 @@ def test_there_and_back(client: SocketAddress, appears: SocketAddress) -> None:
     assert world.host.udp == []
 
 
+def test_another_address_of_the_guest_s() -> None:
+    world = World()
+    _, socket = world.publish(5000, bytes([10, 0, 2, 101]))
+    world.receive(socket, b"hello", CLIENT)
+    packet = world.heard_one()
+    assert (packet[IP].dst, packet[UDP].dport) == ("10.0.2.101", 5000)
+    address, port = CLIENT
+    world.send(udp(b"answer", dst=address, dport=port, sport=5000, src="10.0.2.101"))
+    assert socket.sent == [(b"answer", CLIENT, 0)]
+    assert world.host.udp == []
+
+
 def test_clients_that_look_alike_get_ports_of_their_own() -> None:
     world = World(ipv6=False)
     _, socket = world.publish(5000)

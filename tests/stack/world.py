@@ -210,9 +210,11 @@ class World:
         """A host socket receives a datagram."""
         host.receiver.received(memoryview(payload), remote, segment, self.now)
 
-    def publish(self, guest_port: int) -> tuple[PublishedPort, FakeDatagram]:
+    def publish(
+        self, guest_port: int, guest: bytes | None = None
+    ) -> tuple[PublishedPort, FakeDatagram]:
         """A published UDP port and its host socket."""
-        port = self.gateway.udp.publish(guest_port)
+        port = self.gateway.udp.publish(guest_port, guest)
         socket = FakeDatagram(port)
         port.socket = socket
         return port, socket
