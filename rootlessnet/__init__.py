@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rootlessnet.app import Instance, attach, start
-    from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
+    from rootlessnet.config import AttachConfig, NetworkConfig, PublishAll, RunConfig
     from rootlessnet.control.client import instances
     from rootlessnet.control.description import InstanceDescription, NetworkDescription
     from rootlessnet.errors import CommandError, RootlessnetError, UsageError
     from rootlessnet.exit_status import ExitStatus
     from rootlessnet.forward import Forward, parse_forwards
     from rootlessnet.reservation import Reservation
+    from rootlessnet.to_host import ToHost
 
 __version__ = "0.1.0"
 
@@ -43,9 +44,11 @@ __all__ = [
     "InstanceDescription",
     "NetworkConfig",
     "NetworkDescription",
+    "PublishAll",
     "Reservation",
     "RootlessnetError",
     "RunConfig",
+    "ToHost",
     "UsageError",
     "attach",
     "instances",
@@ -57,13 +60,14 @@ __all__ = [
 
 _MODULES = {
     "app": ("Instance", "attach", "start"),
-    "config": ("AttachConfig", "NetworkConfig", "RunConfig"),
+    "config": ("AttachConfig", "NetworkConfig", "PublishAll", "RunConfig"),
     "control.client": ("instances",),
     "control.description": ("InstanceDescription", "NetworkDescription"),
     "errors": ("CommandError", "RootlessnetError", "UsageError"),
     "exit_status": ("ExitStatus",),
     "forward": ("Forward", "parse_forwards"),
     "reservation": ("Reservation",),
+    "to_host": ("ToHost",),
 }
 
 
@@ -80,9 +84,10 @@ def run(
     Signals that are sent to this process are passed on to the command meanwhile, and a stop of the
     command stops this process. `published` is called, before the command starts, with each port
     whose number was left open, and `tell` with a line for the user when there is news: published
-    ports have no room for more connections. With `hardening` this process gives up for ever what
-    the network does not need: for one that has nothing else to do, as `rootlessnet.hardening`
-    tells. For the main thread, while no event loop runs in it. Raises RootlessnetError.
+    ports have no room for more connections, one of `publish_all` cannot be had, the host's address
+    was found. With `hardening` this process gives up for ever what the network does not need: for
+    one that has nothing else to do, as `rootlessnet.hardening` tells. For the main thread, while no
+    event loop runs in it. Raises RootlessnetError.
     """
     from contextlib import closing
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from rootlessnet import limits, resolv_conf
-from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
+from rootlessnet import addressing, limits, resolv_conf
+from rootlessnet.config import AUTO, AttachConfig, NetworkConfig, RunConfig
 from rootlessnet.control.server import Server
 from rootlessnet.control.state import Claim, claim
 from rootlessnet.errors import RootlessnetError
@@ -38,13 +38,14 @@ from rootlessnet.ipv6_default import settled
 from rootlessnet.netns.attach import Attachment
 from rootlessnet.netns.attach import attach as enter
 from rootlessnet.netns.given import Given
+from rootlessnet.netns.inside import Inside
 from rootlessnet.netns.launch import Guest, launch
 from rootlessnet.netns.tap import Link, Tap
-from rootlessnet.stack.configuration import AddressPool
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
-from rootlessnet.stack.network import Network, Plan
+from rootlessnet.to_host import require_no_clash
 from rootlessnet.wire import ethernet
+from rootlessnet.words import HostAddress
 
 if TYPE_CHECKING:
     from rootlessnet.control.api import Api
@@ -76,24 +77,6 @@ def nameservers(config: NetworkConfig) -> list[SocketAddress]:
 
 def _say_nothing(_line: str) -> None:
     """For who did not ask to be told."""
-
-
-def _pools(config: NetworkConfig) -> list[AddressPool]:
-    """What DHCP has to give, in each family."""
-    if not config.dhcp:
-        return []
-    return [
-        AddressPool(
-            [address.packed for address in plan.pool],
-            {
-                one.mac: one.address.packed
-                for one in config.reservations
-                if one.address.version == plan.cidr.version
-            },
-        )
-        for plan in (config, config.plan6)
-        if plan is not None
-    ]
 
 
 class Instance:
@@ -128,35 +111,35 @@ class Instance:
             sources = Sources(wanted.outbound_addresses)
             self._reactor = Reactor(loop)
         except BaseException:
-            os.close(link.fd)
+            link.close()
             raise
+        self._ending = ExitStack()  # what `stop` closes besides
         self._keeps_namespace = isinstance(link, Tap) and link.keeps_namespace
         self._device: TapDevice | FrameLink
+        inside = Inside()
         if isinstance(link, Tap):
             self._device = TapDevice(self._reactor, link.fd, link.vnet, wanted.offload)
-            mac, has_ipv6 = link.mac, link.ipv6
+            mac, has_ipv6, inside = link.mac, link.ipv6, link.inside
         else:
             self._device = FrameLink(self._reactor, link.fd)
             mac = ethernet.BROADCAST  # until the guest says its own
             has_ipv6 = bool(wanted.ipv6)
-        plans = [Plan(wanted.cidr, wanted.gateway, wanted.dns_address, wanted.guest)]
-        plan6 = wanted.plan6
-        if plan6 is not None and has_ipv6:
-            plans.append(Plan(plan6.cidr, plan6.gateway, plan6.dns_address, plan6.guest))
-        network = Network(plans, wanted.mtu, mac, wanted.host_loopback)
+        self._ending.callback(inside.close)
         self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers), sources)
         gateway = Gateway(
-            network,
+            addressing.network(wanted, mac, has_ipv6=has_ipv6),
             self._device,
             self._sockets,
             secrets.token_bytes(_SECRET_SIZE),
-            _pools(wanted),
+            addressing.pools(wanted),
         )
         self._reactor.drive(gateway)
         self._forwards = Forwards(self._reactor, gateway, self._sockets, tell)
         try:
+            self._forwards.address = self._host_address(tell)
             self._device.start(gateway.receive)
             self._forwards.open(*wanted.forwards)
+            self._use(inside, tell)
         except BaseException:
             self.stop()
             raise
@@ -197,11 +180,16 @@ class Instance:
             wanted += parse_forwards(forward) if isinstance(forward, str) else (forward,)
         for one in wanted:
             self._config.network.require_guest(one)
+        require_no_clash(self._config.network.to_host, wanted)
         return self._forwards.open(*wanted)
 
     def withdraw(self, forward: Forward) -> None:
         """Publish a port no more; connections that stand go on. Raises RootlessnetError."""
         self._forwards.close(forward)
+
+    def placed(self, forward: Forward) -> Forward:
+        """The forward with the host's address that it has here if it names none itself."""
+        return self._forwards.placed(forward)
 
     async def wait(self) -> ExitStatus:
         """The exit status: 0 to 255 the command's, 128+n after a death by signal n; 0 when the
@@ -237,7 +225,8 @@ class Instance:
         from rootlessnet.control.description import describe  # with json, which few ever need
 
         ports = tuple(str(forward) for forward in self.published)
-        return describe(self._config, self.name or "", os.getpid(), self._started, ports)
+        address = self._forwards.address
+        return describe(self._config, self.name or "", os.getpid(), self._started, ports, address)
 
     def stop(self) -> None:
         """End the network, the command and everything it has started. Idempotent."""
@@ -247,6 +236,7 @@ class Instance:
             self._served.close()
             self._served = None
         if not self._reactor.closed:
+            self._ending.close()
             self._forwards.close_all()
             self._sockets.close()
             self._device.close()
@@ -317,11 +307,46 @@ class Instance:
             os.close(config.ready_fd)
 
     def _look_at(self, attachment: Attachment | Given) -> None:
-        """End once the namespace is gone that nothing but our own descriptor keeps alive."""
+        """End once the namespace is gone that nothing but descriptors of our own keeps alive."""
         if attachment.gone():
             self._end(ExitStatus(0))
         else:
             self._look = self._loop.call_later(_GONE, self._look_at, attachment)
+
+    def _host_address(self, tell: Tell) -> HostAddress | None:
+        """The host's address for ports that name none; one that had to be found is told."""
+        wanted = self._config.network.host_ip
+        if wanted != AUTO:
+            return wanted
+        from rootlessnet.host.loopback_address import LoopbackAddress
+
+        found = LoopbackAddress()
+        self._ending.callback(found.close)
+        tell(f"ports are published on {found.address}")
+        return found.address
+
+    def _use(self, inside: Inside, tell: Tell) -> None:
+        """Serve the ports of the host for the guest, and publish all of the guest's."""
+        network = self._config.network
+        if inside.bound:
+            from rootlessnet.host.to_host import WaysToHost
+
+            ways = WaysToHost(self._reactor, self._sockets, network.to_host, inside.bound)
+            self._ending.callback(ways.close)
+        if network.publish_all is not None and inside.asking is not None:
+            from rootlessnet.host.publish_all import PublishedAll
+            from rootlessnet.host.sock_diag import ListeningPorts
+
+            own = frozenset(os.fstat(one.fileno()).st_ino for one in inside.bound)
+            all_ports = PublishedAll(
+                self._reactor,
+                self._forwards,
+                ListeningPorts(inside.asking, inside.ephemeral, own),
+                network.publish_all,
+                self._sockets.capacity(),
+                tell,
+            )
+            self._ending.callback(all_ports.close)
 
     def _listen(self) -> None:
         """Begin to answer those who ask for this instance by its name."""
@@ -377,7 +402,8 @@ async def start(config: RunConfig, *, tell: Tell = _say_nothing) -> Instance:
     """Start a command in namespaces of its own, with its network on the running loop.
 
     `tell` is called with a line for the user when there is news: published ports have no room for
-    more connections. Raises RootlessnetError; nothing is left running then.
+    more connections, one of `publish_all` cannot be had, the host's address was found. Raises
+    RootlessnetError; nothing is left running then.
     """
     with limits.explained():
         limits.require_descriptors()
@@ -433,7 +459,7 @@ async def _receive_link(served: Guest | Attachment | Given) -> Link:
     except asyncio.CancelledError:
         # Two must not read what the child says: the thread does it until the child is ready.
         with suppress(RootlessnetError):
-            os.close((await receiving).fd)
+            (await receiving).close()
         raise
 
 
@@ -500,8 +526,9 @@ def _run(
         ending.callback(signals.close)
         ending.callback(instance.stop)
         if published is not None:
-            for wanted, found in zip(config.network.forwards, instance.published, strict=True):
-                if wanted != found:
+            ports = instance.published[: len(config.network.forwards)]  # what -P has is no choice
+            for wanted, found in zip(config.network.forwards, ports, strict=True):
+                if instance.placed(wanted) != found:
                     published(found)
         begin(instance)
         if hardening:  # before a packet is looked at, and while the command begins

@@ -6,17 +6,20 @@ names the thing and the remedy. Whatever stands in a config is right: no room be
 a port, an address or an MTU again. Only what the machine alone knows (a port in use, an address the
 host lacks) is left to the rooms that find out.
 
-Published ports are in forward.py, what all words have in common in words.py.
+Published ports are in forward.py, ports of the host for the guest in to_host.py, what all words
+have in common in words.py.
 
 Read: slirp4netns(1) for the address plan.
 """
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal
 
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward, require_no_overlap
 from rootlessnet.reservation import Reservation, require_each_once
+from rootlessnet.to_host import ToHost, require_no_clash
 from rootlessnet.words import (
     HostAddress,
     address_or_none,
@@ -32,6 +35,7 @@ DEFAULT_CIDR = IPv4Network("10.0.2.0/24")
 DEFAULT_CIDR6 = IPv6Network("fd72:6c6e:6574::/64")  # RFC 4193, with the letters "rlnet" as its id
 DEFAULT_MTU = 65520
 DEFAULT_TAP_NAME = "tap0"
+AUTO: Literal["auto"] = "auto"  # for the host address: one of 127.0.0.0/8 that nobody uses
 
 PROCESS_IDS = range(1, 2**31)
 DESCRIPTORS = range(2**31)
@@ -60,6 +64,24 @@ _MAC_SIZE = 6  # bytes
 
 
 @dataclass(frozen=True, slots=True)
+class PublishAll:
+    """Publish every port on which the guest listens, on the same number, while it does.
+
+    `address` is the host's; None: that of the network (`NetworkConfig.host_ip`). `loopback`: TCP
+    ports on which only the guest's 127.0.0.1 listens as well. Raises `UsageError`.
+    """
+
+    address: HostAddress | None = None
+    loopback: bool = False
+
+    def __post_init__(self) -> None:
+        if self.address is not None:
+            require("host address", self.address, HostAddress, "ip_address('127.0.0.2')")
+            require_single_host(self.address)
+        require("loopback", self.loopback, bool, "True or False")
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkConfig:
     """The guest's network. `mtu` is in bytes, 576 to 65521; `cidr` has a prefix of 1 to 25 bits.
 
@@ -69,7 +91,9 @@ class NetworkConfig:
     `host_loopback` lets the guest reach the host's loopback at the gateway's address. `offload` has
     the kernel cut and sum segments where it can. `splice` leads clients on the host's loopback to
     a published TCP port past the TAP, where the guest is that of a `RunConfig`. `dhcp` answers what
-    configures itself, with an address of `reservations` for who has one there. What the guest opens
+    configures itself, with an address of `reservations` for who has one there. `host_ip` is the
+    host's address of published ports that have none of their own; None: all, AUTO: one that is
+    found. `to_host` are ports of the host's loopback that the guest can reach. What the guest opens
     leaves from `outbound_address`, or over IPv6 from `outbound_address_6`, where one is given,
     unless it goes to the host's loopback. Raises `UsageError`.
     """
@@ -86,6 +110,9 @@ class NetworkConfig:
     reservations: tuple[Reservation, ...] = ()
     dns: tuple[HostAddress, ...] = ()
     forwards: tuple[Forward, ...] = ()
+    publish_all: PublishAll | None = None
+    host_ip: HostAddress | Literal["auto"] | None = None
+    to_host: tuple[ToHost, ...] = ()
     outbound_address: IPv4Address | None = None
     outbound_address_6: IPv6Address | None = None
 
@@ -123,6 +150,14 @@ class NetworkConfig:
             require("published port", forward, Forward, "Forward(8080, 80)")
             self.require_guest(forward)
         require_no_overlap(self.forwards)
+        require("publish_all", self.publish_all, PublishAll | None, "a PublishAll")
+        if self.host_ip is not None and self.host_ip != AUTO:
+            require("host address", self.host_ip, HostAddress, "ip_address('127.0.0.2') or 'auto'")
+            require_single_host(self.host_ip)
+        require("to_host", self.to_host, tuple, "a tuple of ToHost")
+        for way in self.to_host:
+            require("port of the host", way, ToHost, "ToHost(5432, 5432)")
+        require_no_clash(self.to_host, self.forwards)
         for kind, address, example in (
             (IPv4Address | None, self.outbound_address, "IPv4Address('192.0.2.1')"),
             (IPv6Address | None, self.outbound_address_6, "IPv6Address('2001:db8::1')"),
@@ -130,6 +165,11 @@ class NetworkConfig:
             require("outbound address", address, kind, example)
             if address is not None:
                 require_single_host(address)
+
+    @property
+    def needs_sockets_inside(self) -> bool:
+        """Whether sockets must be made in the guest's network namespace before it is served."""
+        return self.publish_all is not None or bool(self.to_host)
 
     @property
     def gateway(self) -> IPv4Address:
@@ -320,6 +360,11 @@ class AttachConfig:
         require("network", self.network, NetworkConfig, "a NetworkConfig")
         require("name", self.name, str | None, "a text")
         _check_name(self.name)
+        if isinstance(self.target, TapDescriptor | FrameSocket) and self.network.publish_all:
+            raise UsageError(
+                f"nobody can see which ports are listened on behind {self.target}: "
+                "publish each with -p"
+            )
         require("configure", self.configure, bool, "True or False")
         require("mac", self.mac, bytes | None, "6 bytes")
         if self.mac is not None:
@@ -411,6 +456,16 @@ def parse_mac(text: str) -> bytes:
     return mac
 
 
+def parse_host_ip(text: str) -> HostAddress | Literal["auto"]:
+    """The host's address for published ports, or `auto`."""
+    return AUTO if text == AUTO else _parse_host_address(text, ", or auto for one that is free")
+
+
+def parse_publish_all(text: str) -> PublishAll:
+    """What publishes all ports on the address in `text`; on that of the network if it is empty."""
+    return PublishAll(_parse_host_address(text, "") if text else None)
+
+
 def parse_name(text: str) -> str:
     """The name of an instance."""
     _check_name(text)
@@ -430,6 +485,17 @@ def parse_target(text: str) -> int | str:
             f"a path to a file of that name is written ./{shortened(text)}"
         )
     return process
+
+
+def _parse_host_address(text: str, otherwise: str) -> HostAddress:
+    address = address_or_none(text)
+    if address is None:
+        raise UsageError(
+            f"host address {quoted(text)} is not an IP address: "
+            f"write it like 127.0.0.2 or ::1{otherwise}"
+        )
+    require_single_host(address)
+    return address
 
 
 def _check_cidr(network: IPv4Network) -> None:

@@ -24,8 +24,9 @@ LAYERS = (
     {"errors"},
     {"words"},
     {"forward", "reservation"},
+    {"to_host"},
     {"config", "exit_status", "limits", "resolv_conf", "socket_file", "state_folder"},
-    {"ipv6_default"},
+    {"addressing", "ipv6_default"},
     {"host", "netns", "control", "hardening"},
     {"app"},
     {"rootlessnet"},
@@ -35,7 +36,7 @@ LAYERS = (
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
-    *("errors", "words", "forward", "reservation", "config", "exit_status", "limits"),
+    *("errors", "words", "forward", "reservation", "to_host", "config", "exit_status", "limits"),
     *("resolv_conf", "ipv6_default", "socket_file", "state_folder"),
 }
 # A packet never comes this way: it needs the values alone of what stands below it.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rootlessnet.app import _pools
+from rootlessnet.addressing import pools
 from rootlessnet.config import NetworkConfig
 from rootlessnet.errors import UsageError
 from rootlessnet.reservation import Reservation, parse_reservation
@@ -132,7 +132,7 @@ def test_a_reservation_without_dhcp() -> None:
 def test_each_server_keeps_the_addresses_of_its_family() -> None:
     two = parse_reservation(f"{TEXT}=10.0.2.50"), parse_reservation(f"{TEXT}=fd00::50")
     config = NetworkConfig(cidr6=IPv6Network("fd00::/64"), reservations=two)
-    four, six = _pools(config)
+    four, six = pools(config)
     assert (four.reserved, six.reserved) == ({MAC: FIFTY.packed}, {MAC: two[1].address.packed})
     assert (four.free[0], six.free[0]) == (config.pool[0].packed, b"\xfd" + bytes(14) + b"\x15")
-    assert _pools(replace(config, reservations=(), dhcp=False)) == []
+    assert pools(replace(config, reservations=(), dhcp=False)) == []

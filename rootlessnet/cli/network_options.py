@@ -3,7 +3,9 @@ that makes one.
 """
 
 import argparse
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
 
 from rootlessnet.cli import output
 from rootlessnet.cli.parser import Parser
@@ -16,15 +18,20 @@ from rootlessnet.config import (
     MTU_MIN,
     NetworkConfig,
     Plan6,
+    PublishAll,
     parse_cidr,
     parse_cidr6,
+    parse_host_ip,
     parse_mtu,
     parse_name,
     parse_nameserver,
+    parse_publish_all,
     parse_tap_name,
 )
+from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward, parse_forwards
 from rootlessnet.reservation import Reservation, parse_reservation
+from rootlessnet.to_host import ToHost, parse_to_host
 from rootlessnet.words import HostAddress
 
 PORTS_HELP = """\
@@ -35,6 +42,11 @@ ports:
   8000-8002:80-82     ranges of equal length, paired
   8000-8010:80        the first of these that is free; standard error says which
   80, 127.0.0.1::80   any that is free; standard error says which
+
+ports of the host, for --to-host:
+  5432                TCP port 5432 of the host's loopback, at 127.0.0.1:5432
+                      and at the gateway's address in the guest
+  15432:5432, 53/udp  at 15432; UDP
 """
 
 _DEFAULTS = NetworkConfig()
@@ -46,6 +58,10 @@ class NetworkArguments(argparse.Namespace):
 
     name: str | None
     publish: list[Forward]
+    publish_all: PublishAll | None
+    publish_loopback: bool
+    host_ip: HostAddress | Literal["auto"] | None
+    to_host: list[ToHost]
     dns: list[HostAddress]
     cidr: IPv4Network
     ipv6: bool | None
@@ -74,7 +90,17 @@ class NetworkArguments(argparse.Namespace):
             reservations=tuple(self.dhcp_host),
             dns=tuple(self.dns),
             forwards=tuple(self.publish),
+            publish_all=self._all_ports(),
+            host_ip=self.host_ip,
+            to_host=tuple(self.to_host),
         )
+
+    def _all_ports(self) -> PublishAll | None:
+        if self.publish_all is not None:
+            return replace(self.publish_all, loopback=self.publish_loopback)
+        if self.publish_loopback:
+            raise UsageError("--publish-loopback says what -P publishes: add -P")
+        return None
 
 
 def add_network_options(parser: Parser) -> None:
@@ -95,6 +121,39 @@ def add_network_options(parser: Parser) -> None:
         metavar="PORTS",
         help="publish ports of the guest on the host, repeatable, all of them or none; PORTS is "
         "[HOST_IP:][HOST_PORT:]GUEST_PORT[/PROTOCOL], as shown below (default: no port)",
+    )
+    group.add_argument(
+        "-P",
+        "--publish-all",
+        nargs="?",
+        const=PublishAll(),
+        type=parse_publish_all,
+        metavar="=HOST_IP",
+        help="publish every port that the guest listens on, on the same number and for as long; "
+        "one that cannot be had is told of once and taken when it is free; not UDP ports of the "
+        "guest's ip_local_port_range (default: those of -p alone)",
+    )
+    group.add_argument(
+        "--publish-loopback",
+        action="store_true",
+        help="with -P, on the host's loopback TCP ports that only the guest's loopback listens on "
+        "(default: those that the guest's network reaches)",
+    )
+    group.add_argument(
+        "--host-ip",
+        type=parse_host_ip,
+        metavar="HOST_IP|auto",
+        help="the host's address of ports that are published without one; auto finds one in "
+        "127.0.0.0/8 that is this guest's alone, and tells it (default: every address)",
+    )
+    group.add_argument(
+        "--to-host",
+        action="append",
+        default=[],
+        type=parse_to_host,
+        metavar="PORT",
+        help="let the guest reach this port of the host's loopback, at its own loopback and at the "
+        "gateway's address, repeatable; PORT is [GUEST_PORT:]HOST_PORT[/PROTOCOL] (default: none)",
     )
     group.add_argument(
         "--dns",

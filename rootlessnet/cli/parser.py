@@ -27,11 +27,24 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, words: list[str], arguments: Arguments) -> Arguments:
         """Fill `arguments` from `words`. Ends the program when the help is asked for."""
-        arguments, surplus = self.parse_known_args(words, arguments)
+        arguments, surplus = self.parse_known_args(self._closed(words), arguments)
         if surplus:
             kind = "option" if surplus[0].startswith("-") else "argument"
             self.error(f"unknown {kind} {surplus[0]!r}")
         return arguments
+
+    def _closed(self, words: list[str]) -> list[str]:
+        """`words` where an option whose value may be left out has the sign before it, so that
+        argparse does not take the next word for it: `run -P true` becomes `run -P= true`.
+        """
+        closed = list(words)
+        index = 0
+        while index < len(words) and words[index].startswith("-") and words[index] != "--":
+            action = self._option_string_actions.get(words[index])
+            if action is not None and action.nargs == argparse.OPTIONAL:
+                closed[index] += "="
+            index += 2 if action is not None and action.nargs is None else 1
+        return closed
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}: see {self.prog} --help")

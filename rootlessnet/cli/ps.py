@@ -12,7 +12,9 @@ from rootlessnet.control.description import InstanceDescription
 _DESCRIPTION = """\
 List your running instances of `rootlessnet run` and `rootlessnet attach`, and
 those of programs that use the Python API: the name, the process id, the age,
-the published ports, and the command or the namespace that it serves."""
+the host's address if ports are published on one, the published ports and
+those of the host that the guest can reach (to-host=), and the command or the
+namespace that it serves."""
 
 _EPILOG = """\
 examples:
@@ -22,7 +24,7 @@ examples:
 exit status:
   0, also when none runs; 2 for a usage error, 1 for any other failure."""
 
-_HEAD = ("NAME", "PID", "AGE", "PORTS", "COMMAND")
+_HEAD = ("NAME", "PID", "AGE", "HOST-IP", "PORTS", "COMMAND")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -56,10 +58,16 @@ def table(found: list[InstanceDescription], now: float) -> str:
     return "".join(f"{output.one_line(line.rstrip())}\n" for line in lines)
 
 
-def _row(one: InstanceDescription, now: float) -> tuple[str, str, str, str, str]:
+def _row(one: InstanceDescription, now: float) -> tuple[str, ...]:
     pid = str(one.pid or "?")
-    ports = " ".join(one.ports) or "-"
-    return (one.name, pid, _age(now - one.started), ports, _what(one))
+    network = one.network
+    host_ip = (network.host_ip if network is not None else None) or "-"
+    return (one.name, pid, _age(now - one.started), host_ip, _ports(one), _what(one))
+
+
+def _ports(one: InstanceDescription) -> str:
+    to_host = one.network.to_host if one.network is not None else ()
+    return " ".join((*one.ports, *(f"to-host={way}" for way in to_host))) or "-"
 
 
 def _what(one: InstanceDescription) -> str:

@@ -31,8 +31,10 @@ examples:
     rootlessnet run --name web -p 8080:5000 -- python3 -m http.server 5000
   a DNS server, for programs on this machine only
     rootlessnet run -p 127.0.0.1:5353:53/udp -- dnsmasq --no-daemon
-  a database of the host, at the gateway's address
-    rootlessnet run --host-loopback -- psql -h 10.0.2.2
+  every port that it opens, on an address of the host of its own
+    rootlessnet run -P --host-ip auto -- ./start-services
+  a database of the host, where it is at home
+    rootlessnet run --to-host 5432 -- psql -h 127.0.0.1
 
 exit status:
   that of COMMAND, or 128+N when signal N ended it; 127 when COMMAND is not

@@ -7,17 +7,24 @@ from dataclasses import asdict, dataclass
 
 from rootlessnet.config import AttachConfig, RunConfig, Target
 from rootlessnet.control.protocol import not_understood
+from rootlessnet.words import HostAddress
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkDescription:
-    """The addresses of a guest's network, as texts, and its MTU in bytes."""
+    """The addresses of a guest's network, as texts, and its MTU in bytes.
+
+    `host_ip` is the host's, of ports that were published without one; None: all of them. `to_host`
+    are the host's ports that the guest can reach, as `--to-host` takes them.
+    """
 
     cidr: str
     gateway: str
     dns: str
     guest: str
     mtu: int
+    host_ip: str | None = None
+    to_host: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +52,16 @@ class InstanceDescription:
 
 
 def describe(
-    config: RunConfig | AttachConfig, name: str, pid: int, started: float, ports: tuple[str, ...]
+    config: RunConfig | AttachConfig,
+    name: str,
+    pid: int,
+    started: float,
+    ports: tuple[str, ...],
+    host_ip: HostAddress | None = None,
 ) -> InstanceDescription:
-    """The description of the instance that serves `config`."""
+    """The description of the instance that serves `config`; `host_ip` was found if that left it
+    open.
+    """
     network = config.network
     return InstanceDescription(
         name=name,
@@ -61,6 +75,8 @@ def describe(
             dns=str(network.dns_address),
             guest=str(network.guest),
             mtu=network.mtu,
+            host_ip=None if host_ip is None else str(host_ip),
+            to_host=tuple(map(str, network.to_host)),
         ),
         ports=ports,
     )
@@ -87,10 +103,12 @@ def read(value: object, pid: int) -> InstanceDescription:
                 "dns": str() as dns,
                 "guest": str() as guest,
                 "mtu": int() as mtu,
+                "host_ip": str() | None as host_ip,
+                "to_host": to_host,
             },
             "ports": ports,
         }:
-            network = NetworkDescription(cidr, gateway, dns, guest, mtu)
+            network = NetworkDescription(cidr, gateway, dns, guest, mtu, host_ip, texts(to_host))
             words = None if command is None else texts(command)
             return InstanceDescription(
                 name, pid, float(started), words, target, network, texts(ports)

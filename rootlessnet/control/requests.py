@@ -18,6 +18,9 @@ class Controlled(Protocol):
     def published(self) -> tuple[Forward, ...]:
         """The published ports."""
 
+    def placed(self, forward: Forward, /) -> Forward:
+        """The forward with the host's address that it has here if it names none."""
+
     def describe(self) -> InstanceDescription: ...
 
     def publish(self, *forwards: Forward | str) -> tuple[Forward, ...]:
@@ -42,7 +45,8 @@ def perform(request: Info | Publish | Withdraw, instance: Controlled) -> object:
 
 
 def _withdraw(instance: Controlled, texts: tuple[str, ...]) -> tuple[Forward, ...]:
-    forwards = tuple(dict.fromkeys(one for text in texts for one in parse_forwards(text)))
+    wanted = (instance.placed(one) for text in texts for one in parse_forwards(text))
+    forwards = tuple(dict.fromkeys(wanted))
     published = instance.published
     for forward in forwards:
         if forward not in published:

@@ -51,6 +51,17 @@ def bind_all(forwards: Sequence[Forward]) -> list[Binding]:
     return [bindings[index] for index in range(len(forwards))]
 
 
+def is_free(forward: Forward) -> bool:
+    """Whether the one host port of a settled forward could be had now, which costs next to nothing:
+    who has it is not looked up.
+    """
+    try:
+        _bind_port(forward, forward.host_port).close()
+    except _Refused:
+        return False
+    return True
+
+
 def explain(forward: Forward, error: OSError, address: str, port: int) -> RootlessnetError:
     """What to say of a forward when `port` of `address` cannot be had."""
     name = _NAMES.get(error.errno or 0, str(error.errno))

@@ -4,112 +4,26 @@ The guest sees the client's own address, or the gateway's where it cannot: clien
 the guest does not have, and clients on the loopback. Those are spliced, for which see `splice`.
 When the guest refuses a client, it is asked again in the other family, for many servers listen in
 one alone.
-
-Where there is no room for more connections none is accepted: clients wait in the kernel's queue,
-and come to the guest as others end. Read: accept(2), ERRORS; listen(2) on the queue.
 """
 
-import errno
 import socket
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from itertools import count
 
 from rootlessnet import limits
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward
 from rootlessnet.host.binding import Binding, bind_all, explain
-from rootlessnet.host.reactor import LEVEL, Reactor
+from rootlessnet.host.listener import Listener
+from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.sockets import HostSockets
 from rootlessnet.host.splice import is_loopback
 from rootlessnet.stack.gateway import Gateway
+from rootlessnet.stack.host import SocketAddress
 from rootlessnet.tcp.connection import Connection
-
-_ACCEPTS = 64  # connections accepted at most before others get their turn
-_RETRY = 0.1  # seconds to wait when descriptors are used up
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-class Listener:
-    """A published TCP port on one host address."""
-
-    def __init__(
-        self,
-        reactor: Reactor,
-        gateway: Gateway,
-        sockets: HostSockets,
-        listening: socket.socket,
-        forward: Forward,
-        no_room: Callable[[], None],
-    ) -> None:
-        """`no_room` is called whenever clients have to wait."""
-        self._no_room = no_room
-        self._reactor = reactor
-        self._gateway = gateway
-        self._sockets = sockets
-        self._socket = listening
-        self._guest_port = forward.guest_port
-        self._guest = _guest_of(forward)
-        self._burst = 1  # how many to accept at a time: to find that nobody is left costs as well
-        self._resume()
-
-    def close(self) -> None:
-        self._reactor.remove(self._socket.fileno())
-        self._socket.close()
-
-    def _resume(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._reactor.add(self._socket.fileno(), LEVEL, self._ready)
-
-    def _ready(self, _events: int) -> None:
-        if self._gateway.tcp.is_full():
-            self._pause()
-            return
-        for _ in range(self._burst):
-            try:
-                client, address = self._socket.accept()
-            except BlockingIOError:
-                self._burst = 1
-                return
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    self._pause()
-                    return
-                continue  # the client went away before it was accepted
-            self._join(client, (address[0], address[1]))
-            if self._gateway.tcp.is_full():
-                return  # and maybe nobody waits
-        self._burst = min(2 * self._burst, _ACCEPTS)
-
-    def _pause(self) -> None:
-        self._reactor.remove(self._socket.fileno())
-        self._reactor.after(_RETRY, self._resume)
-        self._no_room()
-
-    def _join(self, client: socket.socket, address: tuple[str, int]) -> None:
-        splices = self._sockets.splices
-        if (
-            splices is not None
-            and self._guest is None
-            and is_loopback(address[0])
-            and not splices.is_full()
-        ):
-            splices.join(client, self._guest_port)
-            return
-        client.setblocking(False)
-        inbound = self._sockets.open_tcp()
-        attempts = count()
-
-        def open_next() -> Connection:
-            now, attempt = self._reactor.now, next(attempts)
-            return self._gateway.tcp.open_inbound(
-                inbound, address, self._guest_port, now, attempt, self._guest
-            )
-
-        try:
-            inbound.accepted(client)
-            inbound.join(open_next(), open_next)
-        except OSError:
-            inbound.abort()
+from rootlessnet.words import HostAddress
 
 
 class Forwards:
@@ -121,13 +35,17 @@ class Forwards:
         gateway: Gateway,
         sockets: HostSockets,
         tell: Callable[[str], None],
+        address: HostAddress | None = None,
     ) -> None:
-        """`tell` is called once, with a line for the user, when clients wait for others to end."""
+        """`tell` is called once, with a line for the user, when clients wait for others to end;
+        `address` is the host's for forwards that name none, None: every address.
+        """
         self._reactor = reactor
         self._gateway = gateway
         self._sockets = sockets
         self._tell = tell
         self._has_told = False
+        self.address = address
         self._closers: dict[Forward, list[Callable[[], None]]] = {}
 
     @property
@@ -135,11 +53,18 @@ class Forwards:
         """The forwards that stand, oldest first, each with its one host port."""
         return tuple(self._closers)
 
+    def placed(self, forward: Forward) -> Forward:
+        """The forward as it is published here: with an address of the host, if there is one."""
+        if forward.host_address is None and self.address is not None:
+            return replace(forward, host_address=self.address)
+        return forward
+
     def open(self, *forwards: Forward) -> tuple[Forward, ...]:
         """Publish ports, all or none, and say which they are: a free one has its number then.
 
         Raises RootlessnetError that names the one in the way and the remedy.
         """
+        forwards = tuple(map(self.placed, forwards))
         for forward in forwards:
             if forward in self._closers:
                 raise RootlessnetError(f"cannot publish {forward}: it is published already")
@@ -164,6 +89,7 @@ class Forwards:
 
     def close(self, forward: Forward) -> None:
         """Withdraw a port. Connections that stand go on. Raises RootlessnetError."""
+        forward = self.placed(forward)
         closers = self._closers.pop(forward, None)
         if closers is None:
             raise RootlessnetError(f"cannot withdraw {forward}: it is not published")
@@ -187,9 +113,34 @@ class Forwards:
                 raise explain(forward, error, address, port) from None
 
     def _open_tcp(self, bound: socket.socket, forward: Forward) -> Callable[[], None]:
-        return Listener(
-            self._reactor, self._gateway, self._sockets, bound, forward, self._no_room
-        ).close
+        join = partial(self._join, forward)
+        is_full = self._gateway.tcp.is_full
+        return Listener(self._reactor, bound, join, is_full, self._no_room).close
+
+    def _join(self, forward: Forward, client: socket.socket, address: SocketAddress) -> None:
+        port, guest = forward.guest_port, _guest_of(forward)
+        splices = self._sockets.splices
+        if (
+            splices is not None
+            and guest is None
+            and is_loopback(address[0])
+            and not splices.is_full()
+        ):
+            splices.join(client, port)
+            return
+        client.setblocking(False)
+        inbound = self._sockets.open_tcp()
+        attempts = count()
+
+        def open_next() -> Connection:
+            now, attempt = self._reactor.now, next(attempts)
+            return self._gateway.tcp.open_inbound(inbound, address, port, now, attempt, guest)
+
+        try:
+            inbound.accepted(client)
+            inbound.join(open_next(), open_next)
+        except OSError:
+            inbound.abort()
 
     def _no_room(self) -> None:
         if not self._has_told:

@@ -47,7 +47,7 @@ def _sockets(protocol: Protocol, address: HostAddress, port: int) -> Iterator[tu
             for line in lines:
                 _, local, _, state, _, _, _, uid, _, number, *_ = line.split()
                 taken, _, digits = local.partition(":")
-                if int(digits, 16) == port and _is_in_the_way(_address(taken), address):
+                if int(digits, 16) == port and _is_in_the_way(parse_address(taken), address):
                     found.append((number, int(uid), state == _LISTEN))
     some_listen = any(listens for _, _, listens in found)
     for inode, owner, listens in found:
@@ -64,7 +64,8 @@ def _is_in_the_way(taken: HostAddress, wanted: HostAddress) -> bool:
     return taken.version == 6 and taken.is_unspecified
 
 
-def _address(digits: str) -> HostAddress:
+def parse_address(digits: str) -> HostAddress:
+    """An address as /proc/net writes it."""
     words = (digits[i : i + _WORD] for i in range(0, len(digits), _WORD))
     packed = b"".join(int(word, 16).to_bytes(4, sys.byteorder) for word in words)
     return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)

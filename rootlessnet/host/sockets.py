@@ -8,7 +8,7 @@ from rootlessnet.host.datagram import DatagramSocket
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.resolver import Resolver
 from rootlessnet.host.sources import Sources
-from rootlessnet.host.splice import Splices
+from rootlessnet.host.splice import Splices, SpliceTable
 from rootlessnet.host.tcp import TcpSocket
 from rootlessnet.stack.host import Receiver, SocketAddress
 from rootlessnet.wire.families import IPV4, IPV6, Family
@@ -28,6 +28,7 @@ class HostSockets:
         self._tcp: set[TcpSocket] = set()
         self._datagrams: set[DatagramSocket] = set()
         self.splices: Splices | None = None  # where somebody makes sockets in the guest
+        self.splices_to_host: SpliceTable | None = None  # where the guest may reach single ports
 
     def capacity(self) -> int:
         return limits.descriptor_limit()
@@ -70,8 +71,11 @@ class HostSockets:
 
     def unfinished(self) -> dict[object, tuple[int, int]]:
         """The connections whose far end lacks bytes of the guest, or its FIN, with the progress."""
-        spliced = self.splices.unfinished() if self.splices is not None else {}
-        return spliced | {one: one.progress for one in self._tcp if one.lacks_bytes}
+        unfinished: dict[object, tuple[int, int]] = {}
+        for table in (self.splices, self.splices_to_host):
+            if table is not None:
+                unfinished |= table.unfinished()
+        return unfinished | {one: one.progress for one in self._tcp if one.lacks_bytes}
 
     def close(self) -> None:
         """Close every socket. Who lacks something of the guest's sees a reset."""
@@ -79,8 +83,9 @@ class HostSockets:
             connection.close()
         for datagrams in list(self._datagrams):
             datagrams.close()
-        if self.splices is not None:
-            self.splices.close()
+        for table in (self.splices, self.splices_to_host):
+            if table is not None:
+                table.close()
         self._resolver.close()
 
     def nameservers(self) -> Sequence[SocketAddress]:

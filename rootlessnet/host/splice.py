@@ -1,10 +1,13 @@
-"""Connections of clients on the host's loopback to published TCP ports: spliced.
+"""Connections between the host and the guest whose ends are sockets in both: spliced.
 
-They do not pass the TAP. A socket made in the guest's namespace connects to the port there: on
-127.0.0.1, where that is refused on the guest's own address, and last on ::1. When all are refused,
-or none answers in time, the client is reset. From then on what one socket receives is written to
-the other: little by recv(2) and send(2), which need no second look to know that the source is
-empty; much through a pipe by splice(2), which does not copy it.
+Those of clients on the host's loopback to published TCP ports do not pass the TAP. A socket made in
+the guest's namespace connects to the port there: on 127.0.0.1, where that is refused on the guest's
+own address, and last on ::1. When all are refused, or none answers in time, the client is reset. In
+the other direction, for which see `to_host`, the client is the guest's and its server the host's.
+
+From then on what one socket receives is written to the other: little by recv(2) and send(2), which
+need no second look to know that the source is empty; much through a pipe by splice(2), which does
+not copy it.
 
 Nothing is taken from a source before its sink has what was taken before, so a slow reader slows its
 writer by the window that the kernel announces. An end passes once all before it has, and a reset as
@@ -18,6 +21,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from rootlessnet.host.pipes import Pipe, Pipes
 from rootlessnet.host.reactor import (
@@ -30,7 +34,7 @@ from rootlessnet.host.reactor import (
     WRITABLE,
     Reactor,
 )
-from rootlessnet.host.stock import Stock
+from rootlessnet.host.stock import Stock, Use
 from rootlessnet.host.tcp import RESET_ON_CLOSE, SEND_ON_CLOSE, unacknowledged
 
 _MAX_SPLICES = 32768  # connections; two descriptors each
@@ -89,10 +93,10 @@ class Splice:
     )
 
     _target: tuple[str, int]  # of the connect
-    _inward: _Way  # from the client to the guest
+    _inward: _Way  # from the client to its server
     _outward: _Way
 
-    def __init__(self, splices: "Splices", client: socket.socket, guest_port: int) -> None:
+    def __init__(self, splices: "SpliceTable", client: socket.socket, guest_port: int) -> None:
         self._splices = splices
         self._client = client
         self._guest: socket.socket | None = None
@@ -120,7 +124,7 @@ class Splice:
             if (guest.family == socket.AF_INET6) != (":" in target[0]):
                 self._guest = None
                 guest.close()
-                self._splices.stock_6.take(self.connect)
+                self._splices.supply_6.take(self.connect)
                 return
             del self._targets[0]
             self._target = target
@@ -328,14 +332,18 @@ class Splice:
 
     @property
     def lacks_bytes(self) -> bool:
-        """Whether the guest may have more to say than the kernel has for the client."""
-        return self._is_connected and not self._outward.finished
+        """Whether the guest may have more to say than the kernel has for the other end."""
+        return self._is_connected and not self._from_guest.finished
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Changes with every byte that comes from the guest or arrives at the client."""
-        way = self._outward
-        return way.sent, way.in_pipe + len(way.rest) + unacknowledged(self._client)
+        """Changes with every byte that comes from the guest or arrives at the other end."""
+        way = self._from_guest
+        return way.sent, way.in_pipe + len(way.rest) + unacknowledged(way.sink)
+
+    @property
+    def _from_guest(self) -> _Way:
+        return self._inward if self._splices.leads_to_host else self._outward
 
     def _drop(self) -> None:
         self._is_open = False
@@ -354,19 +362,39 @@ class Splice:
         self._splices.forget(self)
 
 
-class Splices:
-    """All spliced connections of a guest."""
+class Supply(Protocol):
+    """Where the sockets come from that connect to servers: a `Stock`, if those are the guest's."""
+
+    def take(self, use: Use) -> None:
+        """Call `use` with one that is ready to connect, now or later; with None for none."""
+
+    def end(self) -> None:
+        """No more are wanted. Idempotent."""
+
+
+class SpliceTable:
+    """All spliced connections that lead the same way."""
 
     def __init__(
-        self, reactor: Reactor, ask: Callable[[int, int], bool], guest_address: str, capacity: int
+        self,
+        reactor: Reactor,
+        targets: Sequence[str],
+        supply: Supply,
+        supply_6: Supply,
+        capacity: int,
+        *,
+        leads_to_host: bool = False,
     ) -> None:
-        """`ask` and `capacity` are those of `Stock`; `guest_address` is the guest's own."""
+        """`targets` are the addresses where servers may listen, those of IPv6 last; the supplies
+        have sockets for them; `capacity` is how many descriptors this process may have. The clients
+        are the host's, or the guest's if this way `leads_to_host`.
+        """
         self.reactor = reactor
-        # Where the guest's servers may listen; the last needs a socket of its own.
-        self.targets = (_LOOPBACK, guest_address, _LOOPBACK_6)[: 2 + _has_ipv6()]
+        self.targets = targets
+        self.supply_6 = supply_6
+        self.leads_to_host = leads_to_host
         self.pipes = Pipes()
-        self._stock = Stock(reactor, socket.AF_INET, ask, capacity)
-        self.stock_6 = Stock(reactor, socket.AF_INET6, ask, capacity)
+        self._supply = supply
         self._most = min(_MAX_SPLICES, capacity // 4)
         self._splices: set[Splice] = set()
 
@@ -377,35 +405,52 @@ class Splices:
         """Whether clients are to go the way of all others, which costs one descriptor, not two."""
         return len(self._splices) >= self._most
 
-    def join(self, client: socket.socket, guest_port: int) -> None:
-        """Take a client, accepted by a listener with `prepare`, and connect it to the guest."""
+    def join(self, client: socket.socket, port: int) -> None:
+        """Take a client, accepted by a listener with `prepare`, and connect it to a server."""
         client.setblocking(False)
-        splice = Splice(self, client, guest_port)
+        splice = Splice(self, client, port)
         self._splices.add(splice)
-        self._stock.take(splice.connect)
-
-    def arrived(self, family: int, descriptors: Sequence[int]) -> None:
-        """Sockets that were asked for; none when descriptors are used up."""
-        stock = self._stock if family == socket.AF_INET else self.stock_6
-        stock.arrived(descriptors)
+        self._supply.take(splice.connect)
 
     def end_supply(self) -> None:
         """No more sockets come: the guest's processes have ended. Connections that stand go on."""
-        self._stock.end()
-        self.stock_6.end()
+        self._supply.end()
+        self.supply_6.end()
 
     def forget(self, splice: Splice) -> None:
         """It has closed its sockets."""
         self._splices.discard(splice)
 
     def unfinished(self) -> dict[object, tuple[int, int]]:
-        """The connections whose client lacks bytes of the guest, or its FIN, with the progress."""
+        """The connections whose other end lacks bytes of the guest, or its FIN, with the
+        progress.
+        """
         return {one: one.progress for one in self._splices if one.lacks_bytes}
 
     def close(self) -> None:
         """Close everything. Idempotent."""
-        self._stock.end()
-        self.stock_6.end()
+        self.end_supply()
         for splice in list(self._splices):
             splice.close()
         self.pipes.close()
+
+
+class Splices(SpliceTable):
+    """Those of the host's clients with the guest's servers."""
+
+    def __init__(
+        self, reactor: Reactor, ask: Callable[[int, int], bool], guest_address: str, capacity: int
+    ) -> None:
+        """`ask` and `capacity` are those of `Stock`; `guest_address` is the guest's own."""
+        self._stocks = {
+            family: Stock(reactor, family, ask, capacity)
+            for family in (socket.AF_INET, socket.AF_INET6)
+        }
+        # The last needs a socket of its own.
+        targets = (_LOOPBACK, guest_address, _LOOPBACK_6)[: 2 + _has_ipv6()]
+        stock, stock_6 = self._stocks.values()
+        super().__init__(reactor, targets, stock, stock_6, capacity)
+
+    def arrived(self, family: int, descriptors: Sequence[int]) -> None:
+        """Sockets that were asked for; none when descriptors are used up."""
+        self._stocks[socket.AddressFamily(family)].arrived(descriptors)

@@ -19,10 +19,10 @@ from dataclasses import replace
 
 from rootlessnet.config import AttachConfig, FrameSocket, TapDescriptor
 from rootlessnet.errors import RootlessnetError
-from rootlessnet.netns import interface, prerequisites, syscalls
+from rootlessnet.netns import interface, prerequisites, syscalls, tap
 from rootlessnet.netns.child import Child
 from rootlessnet.netns.given import Given
-from rootlessnet.netns.messages import Channel, Kind
+from rootlessnet.netns.messages import Channel
 from rootlessnet.netns.tap import Link, Tap
 from rootlessnet.words import quoted
 
@@ -47,6 +47,7 @@ class Attachment:
     """The parent's side. Whoever has one must `close` it in the end."""
 
     def __init__(self, config: AttachConfig, target: int | str) -> None:
+        self._network = config.network
         self._process = -1  # a pidfd, when the target is a process
         self._place: _Place | None = None  # when it is a path
         if isinstance(target, int):
@@ -61,9 +62,9 @@ class Attachment:
 
     def receive_link(self) -> Link:
         """Wait until the TAP is made and configured. Raises `RootlessnetError`, explained."""
-        tap = Tap.of(self._child.receive(Kind.TAP))
+        made = tap.receive(self._network, self._child)
         self._child.close()
-        return tap
+        return made
 
     def fileno(self) -> int:
         """Readable when the target process ended; -1 when the target is a path.
@@ -153,18 +154,21 @@ class _Visit:
         self._enter(namespace, self._open(self._user_path))
         if config.configure:
             interface.require_free(self._network)
-        if interface.exists(name):
-            tap = replace(self._open_tap(), keeps_namespace=True)
+        exists = interface.exists(name)
+        if exists:
+            made = self._open_tap()
             interface.deepen_queue(name)
         else:
-            tap = self._make_tap()
+            made = self._make_tap()
             interface.move(name, namespace)
             syscalls.setns(namespace, syscalls.CLONE_NEWNET)
         has_ipv6 = bool(self._network.ipv6)  # if it is configured by somebody else
         if config.configure:
             has_ipv6 = interface.configure(self._network, config.mac)
-            tap = replace(tap, mac=config.mac or tap.mac)
-        channel.send(replace(tap, ipv6=has_ipv6).message())
+            made = replace(made, mac=config.mac or made.mac)
+        keeps_namespace = exists or self._network.needs_sockets_inside
+        made = replace(made, ipv6=has_ipv6, keeps_namespace=keeps_namespace)
+        tap.hand_over(made, self._network, channel)
 
     def _open(self, path: str) -> int:
         try:

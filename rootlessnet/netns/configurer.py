@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rootlessnet.config import RunConfig
 from rootlessnet.errors import RootlessnetError
-from rootlessnet.netns import inbound, interface, processes, syscalls, user_namespace
+from rootlessnet.netns import inbound, interface, processes, syscalls, tap, user_namespace
 from rootlessnet.netns.init import Init
 from rootlessnet.netns.messages import Channel, Kind, Message
 from rootlessnet.netns.tap import Tap
@@ -50,7 +50,7 @@ class Configurer:
         init = self._fork_init(channel)
         namespace = processes.user_namespace_of(os.getpid())
         channel.send(Message(Kind.INIT, init, str(namespace)))
-        channel.send(self._make_tap().message())
+        tap.hand_over(self._make_tap(), self._config.network, channel)
 
     def _fork_init(self, channel: Channel) -> int:
         myself = os.pidfd_open(os.getpid())
@@ -65,7 +65,7 @@ class Configurer:
     def _make_tap(self) -> Tap:
         network = self._config.network
         try:
-            tap = interface.make_tap(network.tap_name)
+            made = interface.make_tap(network.tap_name)
         except OSError as error:
             from rootlessnet.netns import prerequisites
 
@@ -79,7 +79,7 @@ class Configurer:
         first, last = user_namespace.group_range(Path("/proc/self/gid_map").read_text())
         _set_ipv4("ping_group_range", f"{first} {min(last, _PING_GROUP_MAX)}")
         _set_ipv4("ip_unprivileged_port_start", "0")
-        return replace(tap, ipv6=has_ipv6)
+        return replace(made, ipv6=has_ipv6)
 
 
 def _set_ipv4(name: str, value: str) -> None:

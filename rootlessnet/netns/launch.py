@@ -16,7 +16,7 @@ from types import FrameType
 from rootlessnet.config import RunConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.exit_status import ExitStatus
-from rootlessnet.netns import processes
+from rootlessnet.netns import processes, tap
 from rootlessnet.netns.child import Child
 from rootlessnet.netns.configurer import Configurer
 from rootlessnet.netns.messages import Channel, Kind, Message
@@ -40,6 +40,7 @@ class Guest:
     """The guest's processes. Whoever has one must `close` it in the end."""
 
     def __init__(self, config: RunConfig) -> None:
+        self._network = config.network
         self._pid_namespace = config.pid_namespace
         self._terminal = Terminal()
         self._init = 0  # its process id, until it is reaped
@@ -69,7 +70,7 @@ class Guest:
     def receive_link(self) -> Tap:
         """Wait until the guest's TAP is made and configured. Raises `RootlessnetError`."""
         self._receive_init()
-        return Tap.of(self._configurer.receive(Kind.TAP))
+        return tap.receive(self._network, self._configurer)
 
     def start_command(self) -> None:
         """Execute the command.

@@ -30,6 +30,7 @@ class Kind(IntEnum):
     # configurer -> parent
     INIT = auto()  # number: process id of the init
     TAP = auto()  # what `tap.Tap` makes of one; the descriptor
+    INSIDE = auto()  # number: so many sockets come after these; text: first and last ephemeral port
     # parent -> init
     START = auto()  # execute the command
     SIGNAL = auto()  # number: the signal to send to the command

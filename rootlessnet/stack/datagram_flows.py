@@ -186,7 +186,10 @@ class DatagramFlows(Timed):
     def add(self, flow: DatagramFlow, now: float) -> None:
         """Take in a new flow."""
         # Before another goes, lest that be the last flow of the same endpoint and end it.
+        standing = flow.endpoint.flows.get(flow.remote)
         flow.endpoint.flows[flow.remote] = flow
+        if standing is not None:  # two ports of the gateway's lead to this remote: answer the last
+            del self._flows[standing.key]
         if len(self._flows) >= self._limit:
             self._end_one()
         self._flows[flow.key] = flow

@@ -2,15 +2,17 @@
 
 Addresses are bytes as they stand in a packet. There is a plan for each family that the guest has,
 and its size tells to which of them an address belongs: nothing leads from one family to the other,
-but for clients of a family that the guest does not have. The host's loopback is out of reach,
-however it is spelled, unless the user opened it; then the gateway's address leads there. Read: RFC
-6890 (special addresses), RFC 4291 2.5 (those of IPv6), RFC 6052 and RFC 3056 (IPv4 in IPv6).
+but for clients of a family that the guest does not have, and to single ports of the host. The
+host's loopback is out of reach, however it is spelled, unless the user opened it or single ports of
+it; then the gateway's address leads there. Read: RFC 6890 (special addresses), RFC 4291 2.5 (those
+of IPv6), RFC 6052 and RFC 3056 (IPv4 in IPv6).
 """
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+from rootlessnet.stack.host import SocketAddress
 from rootlessnet.wire import ethernet, families
 from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
@@ -112,9 +114,16 @@ class Network:
     hop_limit = DEFAULT_HOP_LIMIT
 
     def __init__(
-        self, plans: Sequence[Plan], mtu: int, guest_mac: bytes, host_loopback: bool
+        self,
+        plans: Sequence[Plan],
+        mtu: int,
+        guest_mac: bytes,
+        host_loopback: bool,
+        to_host: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
-        """`plans` begin with that of IPv4."""
+        """`plans` begin with that of IPv4. `to_host` has the ports of the host's loopback to which
+        single ports of the gateway lead, by the protocol's number and the gateway's port.
+        """
         self.plans = plans
         self.mtu = mtu
         self.guest_mac = guest_mac
@@ -123,6 +132,7 @@ class Network:
         self._own = frozenset(address for plan in plans for address in plan.own)
         self._dns = frozenset(plan.dns for plan in plans)
         self._host_loopback = host_loopback
+        self._to_host = to_host or {}
         self._neighbours: dict[bytes, bytes] = {}  # hardware addresses, longest known first
 
     def learn(self, address: bytes, mac: bytes) -> bool:
@@ -179,6 +189,21 @@ class Network:
         if destination[0] in (0, 127) if len(destination) == 4 else self._is_alias(destination):
             raise Unreachable(Reason.NO_ROUTE)
         return str(ip_address(destination))
+
+    def targets(self, protocol: int, destination: bytes, port: int) -> Sequence[SocketAddress]:
+        """Where on the host a port of a destination of the guest's is, to be tried in this order;
+        raises Unreachable.
+
+        A single port of the host is one of its loopback in either family, that of the destination
+        first.
+        """
+        plan = self.plan_of(destination)
+        host_port = self._to_host.get((protocol, port))
+        if host_port is None or destination != plan.gateway:
+            return ((self.translate(destination), port),)
+        own = _LOOPBACKS[plan.family.version]
+        others = (address for address in _LOOPBACKS.values() if address != own)
+        return tuple((address, host_port) for address in (own, *others))
 
     def _is_alias(self, destination: bytes) -> bool:
         """Whether an IPv6 address is the loopback, unspecified, reserved, or one that an IPv4

@@ -210,7 +210,7 @@ class TcpFlows:
         """Where the host connects to; empty: nobody listens there."""
         if self._network.is_dns(destination):
             return self._host.nameservers() if port == _DNS_PORT else ()
-        return ((self._network.translate(destination), port),)
+        return self._network.targets(ip.TCP, destination, port)
 
     def _add(
         self, key: bytes, addresses: bytes, ports: bytes, user: User, now: float

@@ -194,7 +194,7 @@ class UdpFlows:
     def _open_outbound(self, key: bytes, packet: Packet, port: int, now: float) -> DatagramFlow:
         if self._network.is_dns(packet.destination):
             raise Unreachable(Reason.PORT_UNREACHABLE)
-        remote = (self._network.translate(packet.destination), port)
+        remote = self._network.targets(ip.UDP, packet.destination, port)[0]
         endpoint_key = packet.source + key[-4:-2]
         endpoint = self._endpoints.get(endpoint_key)
         if endpoint is None:

@@ -4,7 +4,7 @@ import pytest
 
 from rootlessnet.cli.attach import parse
 from rootlessnet.cli.main import main
-from rootlessnet.config import AttachConfig, NetworkConfig
+from rootlessnet.config import AttachConfig, NetworkConfig, PublishAll
 from rootlessnet.forward import Forward
 from tests.cli.conftest import Rooms
 
@@ -20,6 +20,8 @@ from tests.cli.conftest import Rooms
         (["--userns-path=u", "n"], AttachConfig("n", "u")),
         (["--name", "web", "7"], AttachConfig(7, name="web")),
         (["--no-offload", "7"], AttachConfig(7, network=NetworkConfig(offload=False))),
+        (["-P", "7"], AttachConfig(7, network=NetworkConfig(publish_all=PublishAll()))),
+        (["7", "-P"], AttachConfig(7, network=NetworkConfig(publish_all=PublishAll()))),
         (
             ["-p", "1:2", "7", "--mtu", "1500"],
             AttachConfig(7, network=NetworkConfig(mtu=1500, forwards=(Forward(1, 2),))),

@@ -1,18 +1,22 @@
 """`ps`, `port` and `stop`: their words, what they print, and whom they ask for what."""
 
 import json
+from ipaddress import ip_address
 
 import pytest
 
 from rootlessnet.cli.main import main
 from rootlessnet.cli.ps import table
-from rootlessnet.config import AttachConfig, RunConfig
+from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
 from rootlessnet.control import client
 from rootlessnet.control.description import InstanceDescription, describe
+from rootlessnet.to_host import ToHost
 
 WEB = describe(
     RunConfig(("sh", "-c", "echo \x1b[2J a")), "web", 1234, 100.0, ("8080:80/tcp", "53:53/udp")
 )
+
+WAY_BACK = RunConfig(("psql",), NetworkConfig(to_host=(ToHost(6543, 5432),)))
 
 
 @pytest.fixture
@@ -115,14 +119,16 @@ def test_the_table() -> None:
     """Nothing of a command reaches the terminal as it is."""
     found = [
         WEB,
-        describe(AttachConfig(77), "ns", 5, 3700.0, ()),
+        describe(AttachConfig(77), "ns", 5, 3700.0, (), ip_address("127.0.0.2")),
+        describe(WAY_BACK, "db", 6, 3760.5, ("80:80/tcp",)),
         InstanceDescription("z", 0, 3760.0, answers=False),
     ]
     assert table(found, 3761.0).splitlines() == [
-        "NAME  PID   AGE  PORTS                  COMMAND",
-        "web   1234  1h   8080:80/tcp 53:53/udp  sh -c 'echo \\x1b[2J a'",
-        "ns    5     1m   -                      (attached to 77)",
-        "z     ?     1s   -                      (does not answer: stopped?)",
+        "NAME  PID   AGE  HOST-IP    PORTS                            COMMAND",
+        "web   1234  1h   -          8080:80/tcp 53:53/udp            sh -c 'echo \\x1b[2J a'",
+        "ns    5     1m   127.0.0.2  -                                (attached to 77)",
+        "db    6     0s   -          80:80/tcp to-host=6543:5432/tcp  psql",
+        "z     ?     1s   -          -                                (does not answer: stopped?)",
     ]
 
 

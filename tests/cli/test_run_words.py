@@ -8,9 +8,10 @@ import pytest
 
 from rootlessnet.cli.main import main
 from rootlessnet.cli.run import parse
-from rootlessnet.config import NetworkConfig, RunConfig
+from rootlessnet.config import NetworkConfig, PublishAll, RunConfig
 from rootlessnet.forward import Forward
 from rootlessnet.reservation import Reservation
+from rootlessnet.to_host import ToHost
 from tests.cli.conftest import Rooms
 
 PUBLISHED = NetworkConfig(forwards=(Forward(1, 2),))
@@ -68,6 +69,8 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
     words += ["--name", "web", "--no-offload", "--no-splice"]
     words += ["--dhcp-host", "52:54:00:12:34:56=192.0.2.50"]
     words += ["--dns", "192.0.2.53", "--dns", "2001:db8::53"]
+    words += ["-P=127.0.0.2", "--publish-loopback", "--host-ip", "auto"]
+    words += ["--to-host", "5432", "--to-host=5354:53/udp"]
     assert main(["run", *words, "--", "true"]) == 0
     assert rooms.configs == [
         RunConfig(
@@ -90,6 +93,9 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
                     Forward(8081, 81),
                     Forward(0, 5353, "udp", IPv6Address("::1")),
                 ),
+                publish_all=PublishAll(IPv4Address("127.0.0.2"), loopback=True),
+                host_ip="auto",
+                to_host=(ToHost(5432, 5432), ToHost(5354, 53, "udp")),
             ),
             map_user=True,
             pid_namespace=False,
@@ -117,6 +123,28 @@ def test_news_are_said_on_standard_error(rooms: Rooms, capsys: pytest.CaptureFix
     assert capsys.readouterr().err == "rootlessnet: all is full\n" * 2
 
 
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (["-P"], PublishAll()),
+        (["--publish-all"], PublishAll()),
+        (["-P="], PublishAll()),
+        (["-P=127.0.0.2"], PublishAll(IPv4Address("127.0.0.2"))),
+        (["--publish-all=::1"], PublishAll(IPv6Address("::1"))),
+        (["--publish-loopback", "-P"], PublishAll(loopback=True)),
+        (["-P", "--publish-loopback"], PublishAll(loopback=True)),
+        (["--mtu", "1500", "-P"], PublishAll()),
+        ([], None),
+    ],
+)
+def test_all_ports_and_the_word_behind(options: list[str], wanted: PublishAll | None) -> None:
+    """It belongs to COMMAND, though the option may have a value."""
+    for words in (["127.0.0.3"], ["--", "127.0.0.3"]):
+        config = parse([*options, *words])
+        assert config.command == ("127.0.0.3",)
+        assert config.network.publish_all == wanted
+
+
 @pytest.mark.parametrize("status", [0, 3, 137])
 def test_the_exit_status_is_the_commands(status: int, rooms: Rooms) -> None:
     rooms.serve = lambda: status
@@ -124,15 +152,32 @@ def test_the_exit_status_is_the_commands(status: int, rooms: Rooms) -> None:
     assert rooms.calls == ["start", "serve", "close"]
 
 
+NOT_A_HOST_IP = (
+    "host address 'any' is not an IP address: "
+    "write it like 127.0.0.2 or ::1, or auto for one that is free"
+)
+NOT_A_PORT = (
+    "cannot read 'http' as a port of the host: write it as "
+    "[GUEST_PORT:]HOST_PORT[/tcp|/udp] with ports from 1 to 65535, for example 5432"
+)
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        (["--host-ip", "any"], NOT_A_HOST_IP),
+        (["--to-host", "http"], NOT_A_PORT),
         (["-x", "ls"], "unknown option '-x': see rootlessnet run --help"),
         (["-", "ls"], "unknown option '-': see rootlessnet run --help"),
         (["-5"], "unknown option '-5': see rootlessnet run --help"),
         (["-a b"], "unknown option '-a b': see rootlessnet run --help"),
         (["--mt", "1500", "ls"], "unknown option '--mt': see rootlessnet run --help"),
         (["--a\nb"], r"unknown option '--a\nb': see rootlessnet run --help"),
+        (["--publish-loopback"], "--publish-loopback says what -P publishes: add -P"),
+        (
+            ["-P=web"],
+            "host address 'web' is not an IP address: write it like 127.0.0.2 or ::1",
+        ),
         (
             ["--publish"],
             "argument -p/--publish: expected one argument: see rootlessnet run --help",

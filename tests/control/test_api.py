@@ -48,6 +48,9 @@ class FakeInstance:
         self.published += tuple(wanted)
         return tuple(wanted)
 
+    def placed(self, forward: Forward) -> Forward:
+        return forward
+
     def withdraw(self, forward: Forward) -> None:
         self.published = tuple(one for one in self.published if one != forward)
 

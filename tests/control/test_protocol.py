@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from ipaddress import ip_address
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,8 @@ from rootlessnet.control.protocol import (
 )
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward
+from rootlessnet.to_host import ToHost
+from rootlessnet.words import HostAddress
 
 PORTS = st.lists(st.text()).map(tuple)
 REQUESTS: st.SearchStrategy[Request] = st.one_of(
@@ -94,12 +97,16 @@ def test_what_is_no_answer(line: bytes) -> None:
         RunConfig(("sh", "-c", "caf\udce9"), NetworkConfig(mtu=1500)),
         AttachConfig(1234),
         AttachConfig("/run/netns/x"),
+        AttachConfig(1234, network=NetworkConfig(to_host=(ToHost(1, 2), ToHost(3, 3, "udp")))),
     ],
 )
-def test_a_description_arrives_as_it_was(config: RunConfig | AttachConfig) -> None:
+@pytest.mark.parametrize("host_ip", [None, ip_address("127.0.0.2")])
+def test_a_description_arrives_as_it_was(
+    config: RunConfig | AttachConfig, host_ip: HostAddress | None
+) -> None:
     """All but the process id, which is another one in another namespace."""
     ports = (str(Forward(1, 2)), str(Forward(3, 4, "udp")))
-    made = description.describe(config, "web", 7, 1.5, ports)
+    made = description.describe(config, "web", 7, 1.5, ports, host_ip)
     answer = encode_result(made.as_json())
     assert description.read(decode_answer(answer), 7) == made
 

@@ -6,6 +6,8 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from time import monotonic
 
@@ -32,6 +34,7 @@ class FakeInstance:
 
     def __init__(self) -> None:
         self.published: tuple[Forward, ...] = (Forward(80, 80),)
+        self.host_ip: IPv4Address | None = None
         self.words: tuple[str, ...] = ("sleep", "5")
         self.terminated: list[float] = []
         self.at_the_end: Callable[[], None] = lambda: None
@@ -46,6 +49,9 @@ class FakeInstance:
             raise RootlessnetError("the port is taken: take another")
         self.published += wanted
         return wanted
+
+    def placed(self, forward: Forward) -> Forward:
+        return forward if forward.host_address else replace(forward, host_address=self.host_ip)
 
     def withdraw(self, forward: Forward) -> None:
         self.published = tuple(one for one in self.published if one != forward)

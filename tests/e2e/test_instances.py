@@ -89,7 +89,14 @@ def is_refused(port: int) -> bool:
 
 
 def test_what_runs_is_listed(rootlessnet: Program, free_port: int) -> None:
-    assert said(rootlessnet.run("ps")).split() == ["NAME", "PID", "AGE", "PORTS", "COMMAND"]
+    assert said(rootlessnet.run("ps")).split() == [
+        "NAME",
+        "PID",
+        "AGE",
+        "HOST-IP",
+        "PORTS",
+        "COMMAND",
+    ]
     assert listed(rootlessnet) == []
     port = f"{HERE}:{free_port}:80/tcp"
     with rootlessnet.serving("run", "--name", "web", "-p", port, "--", *WAIT) as process:

@@ -6,7 +6,7 @@ import pytest
 from scapy.layers.inet import TCP, UDP
 
 from rootlessnet.forward import Forward, Protocol, parse_forwards
-from rootlessnet.host import forwards as forwards_module
+from rootlessnet.host import listener as listener_module
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.stack import tcp_flows
 from tests.host.guest import GuestTcp
@@ -147,7 +147,7 @@ def test_more_clients_than_are_accepted_in_one_go(
     free_port: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(forwards_module, "_ACCEPTS", 3)
+    monkeypatch.setattr(listener_module, "_ACCEPTS", 3)
     forwards.open(Forward(free_port, GUEST_PORT))
     clients = [far_end.connect(LOOPBACK, free_port) for _ in range(10)]
     called = world.hear(10)

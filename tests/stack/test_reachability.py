@@ -7,6 +7,7 @@ from scapy.layers.inet import TCP
 from scapy.packet import Packet
 
 from rootlessnet.stack.host import SocketAddress
+from rootlessnet.wire import ip
 from tests.stack.world import (
     DNS,
     DNS_6,
@@ -142,6 +143,44 @@ def test_the_link_local_address_of_the_gateway_leads_nowhere(protocol: str) -> N
     source = GATEWAY_LINK_LOCAL if protocol == "udp" else GATEWAY_6
     assert_unreachable(answer, packet, HOST_6, source)
     assert reached(world) == []
+
+
+TO_HOST = {(ip.TCP, 80): 8080, (ip.UDP, 7000): 53}
+
+
+@pytest.mark.parametrize("host_loopback", [False, True])
+@pytest.mark.parametrize(
+    ("gateway", "first", "second"),
+    [(GATEWAY, "127.0.0.1", "::1"), (GATEWAY_6, "::1", "127.0.0.1")],
+)
+def test_single_ports_of_the_host(
+    gateway: str, first: str, second: str, host_loopback: bool
+) -> None:
+    """TCP goes to the loopback of the other family where that of the gateway refuses."""
+    world = World(host_loopback=host_loopback, to_host=TO_HOST)
+    world.send(packets(gateway)["tcp"])
+    world.send(packets(gateway)["udp"])
+    assert reached(world) == [(first, 53), (first, 8080), (second, 8080)]
+
+
+@pytest.mark.parametrize(("gateway", "code"), [(GATEWAY, NET), (GATEWAY_6, NET_6)])
+def test_no_other_port_of_the_host(gateway: str, code: int) -> None:
+    """Neither with the other protocol, nor by the host's own number."""
+    world = World(to_host=TO_HOST)
+    for packet in (
+        tcp("S", dst=gateway, dport=7000),
+        udp(dst=gateway, dport=80),
+        udp(dst=gateway, dport=53),
+    ):
+        assert_unreachable(world.ask(packet), packet, code)
+    assert reached(world) == []
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7"])
+def test_single_ports_are_those_of_the_gateway(address: str) -> None:
+    world = World(to_host=TO_HOST)
+    world.send(packets(address)["tcp"])
+    assert reached(world) == [(address, 80)]
 
 
 @pytest.mark.parametrize("host_loopback", [False, True])

@@ -11,7 +11,8 @@ from scapy.layers.inet import IP, UDP, UDPerror
 from scapy.packet import Packet
 
 from rootlessnet.stack import udp_flows
-from rootlessnet.wire import vnet
+from rootlessnet.stack.datagram_flows import TWO_WAY_TIMEOUT
+from rootlessnet.wire import ip, vnet
 from rootlessnet.wire.icmp import Reason
 from tests.stack.side import Side
 from tests.stack.world import (
@@ -294,3 +295,18 @@ def test_the_socket_of_the_oldest_flow_may_be_the_one_of_the_newest(side: Side) 
     assert_datagram(world.heard_one(), b"answer", (side.remote, 7001), port=1)
     world.pass_time(200)
     assert all(socket.closed for socket in world.host.udp)
+
+
+def test_two_ports_of_the_gateway_lead_to_one_of_the_host(side: Side) -> None:
+    """A socket of the guest's has the answers of the one that it spoke to last."""
+    world = World(to_host={(ip.UDP, 7000): 53, (ip.UDP, 7001): 53})
+    for port in (7000, 7001, 7000):
+        world.send(side.udp(b"question", side.gateway, port))
+        (socket,) = world.host.udp
+        (*_, (_, target, _)) = socket.sent
+        world.receive(socket, b"answer", target)
+        assert_datagram(world.heard_one(), b"answer", (side.gateway, port))
+        assert len(world.gateway.udp) == 1
+    world.pass_time(TWO_WAY_TIMEOUT + 10)
+    assert len(world.gateway.udp) == 0
+    assert socket.closed

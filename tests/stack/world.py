@@ -33,12 +33,18 @@ POOLS = (
 START = 1000.0  # seconds, when a world begins
 
 
-def network(*, mtu: int = MTU, host_loopback: bool = False, ipv6: bool = True) -> Network:
+def network(
+    *,
+    mtu: int = MTU,
+    host_loopback: bool = False,
+    ipv6: bool = True,
+    to_host: Mapping[tuple[int, int], int] | None = None,
+) -> Network:
     """The address plans of slirp4netns."""
     plans = [Plan(IPv4Network("10.0.2.0/24"), *map(ip_address, (GATEWAY, DNS, GUEST)))]
     if ipv6:
         plans.append(Plan(IPv6Network("fd00::/64"), *map(ip_address, (GATEWAY_6, DNS_6, GUEST_6))))
-    return Network(plans, mtu, mac2str(GUEST_MAC), host_loopback)
+    return Network(plans, mtu, mac2str(GUEST_MAC), host_loopback, to_host)
 
 
 class FakeLink:
@@ -166,11 +172,12 @@ class World:
         capacity: int = 1 << 20,
         ipv6: bool = True,
         reserved: Mapping[bytes, bytes] | None = None,
+        to_host: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
         self.now = START
         self.host = host or FakeHost(capacity)
         self.link = FakeLink()
-        plan = network(mtu=mtu, host_loopback=host_loopback, ipv6=ipv6)
+        plan = network(mtu=mtu, host_loopback=host_loopback, ipv6=ipv6, to_host=to_host)
         pools = [] if reserved is None else [AddressPool(free, reserved) for free in POOLS]
         self.gateway = Gateway(plan, self.link, self.host, bytes(16), pools)
 
