@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rootlessnet.app import Instance, attach, start
-    from rootlessnet.config import AttachConfig, NetworkConfig, PublishAll, RunConfig
+    from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
     from rootlessnet.control.client import instances
     from rootlessnet.control.description import InstanceDescription, NetworkDescription
     from rootlessnet.errors import CommandError, RootlessnetError, UsageError
     from rootlessnet.exit_status import ExitStatus
     from rootlessnet.forward import Forward, parse_forwards
+    from rootlessnet.publishing import PublishAll
     from rootlessnet.reservation import Reservation
     from rootlessnet.to_host import ToHost
 
@@ -60,12 +61,13 @@ __all__ = [
 
 _MODULES = {
     "app": ("Instance", "attach", "start"),
-    "config": ("AttachConfig", "NetworkConfig", "PublishAll", "RunConfig"),
+    "config": ("AttachConfig", "NetworkConfig", "RunConfig"),
     "control.client": ("instances",),
     "control.description": ("InstanceDescription", "NetworkDescription"),
     "errors": ("CommandError", "RootlessnetError", "UsageError"),
     "exit_status": ("ExitStatus",),
     "forward": ("Forward", "parse_forwards"),
+    "publishing": ("PublishAll",),
     "reservation": ("Reservation",),
     "to_host": ("ToHost",),
 }

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from rootlessnet import addressing, limits, resolv_conf
-from rootlessnet.config import AUTO, AttachConfig, NetworkConfig, RunConfig
+from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
 from rootlessnet.control.server import Server
 from rootlessnet.control.state import Claim, claim
 from rootlessnet.errors import RootlessnetError
@@ -41,6 +41,7 @@ from rootlessnet.netns.given import Given
 from rootlessnet.netns.inside import Inside
 from rootlessnet.netns.launch import Guest, launch
 from rootlessnet.netns.tap import Link, Tap
+from rootlessnet.publishing import AUTO
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
 from rootlessnet.to_host import require_no_clash
@@ -50,6 +51,7 @@ from rootlessnet.words import HostAddress
 if TYPE_CHECKING:
     from rootlessnet.control.api import Api
     from rootlessnet.control.description import InstanceDescription
+    from rootlessnet.host.to_host import WaysToHost
 
 Tell = Callable[[str], None]
 
@@ -105,6 +107,7 @@ class Instance:
         self._hurried = False
         self._status: asyncio.Future[ExitStatus] = loop.create_future()
         self._served: Guest | Attachment | Given | None = None
+        self._ways: WaysToHost | None = None  # for the guest, to single ports of the host
         self._watched = -1  # the descriptor that tells of its end
         wanted = config.network
         try:
@@ -331,8 +334,8 @@ class Instance:
         if inside.bound:
             from rootlessnet.host.to_host import WaysToHost
 
-            ways = WaysToHost(self._reactor, self._sockets, network.to_host, inside.bound)
-            self._ending.callback(ways.close)
+            self._ways = WaysToHost(self._reactor, self._sockets, network.to_host, inside.bound)
+            self._ending.callback(self._ways.close)
         if network.publish_all is not None and inside.asking is not None:
             from rootlessnet.host.publish_all import PublishedAll
             from rootlessnet.host.sock_diag import ListeningPorts
@@ -365,6 +368,8 @@ class Instance:
         if self._sockets.splices is not None:
             self._sockets.splices.end_supply()
         self._device.read_all()
+        if self._ways is not None:
+            self._ways.read_all()
         before = self._sockets.unfinished()
         patience = self._loop.time() + _LINGER
         while before and self._loop.time() < patience:

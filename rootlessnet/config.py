@@ -14,10 +14,10 @@ Read: slirp4netns(1) for the address plan.
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Literal
 
 from rootlessnet.errors import UsageError
-from rootlessnet.forward import Forward, require_no_overlap
+from rootlessnet.forward import Forward
+from rootlessnet.publishing import AUTO, HostIp, PublishAll, require_one_use
 from rootlessnet.reservation import Reservation, require_each_once
 from rootlessnet.to_host import ToHost, require_no_clash
 from rootlessnet.words import (
@@ -35,7 +35,6 @@ DEFAULT_CIDR = IPv4Network("10.0.2.0/24")
 DEFAULT_CIDR6 = IPv6Network("fd72:6c6e:6574::/64")  # RFC 4193, with the letters "rlnet" as its id
 DEFAULT_MTU = 65520
 DEFAULT_TAP_NAME = "tap0"
-AUTO: Literal["auto"] = "auto"  # for the host address: one of 127.0.0.0/8 that nobody uses
 
 PROCESS_IDS = range(1, 2**31)
 DESCRIPTORS = range(2**31)
@@ -61,24 +60,6 @@ _SPECIAL_NETWORKS: dict[IPv4Network | IPv6Network, str] = {
 _NAME_LENGTH = 64  # characters of an instance's name; the path of its socket holds few more
 _EMPTY_TARGET = "the target is empty: name a process id or the path of a network namespace"
 _MAC_SIZE = 6  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class PublishAll:
-    """Publish every port on which the guest listens, on the same number, while it does.
-
-    `address` is the host's; None: that of the network (`NetworkConfig.host_ip`). `loopback`: TCP
-    ports on which only the guest's 127.0.0.1 listens as well. Raises `UsageError`.
-    """
-
-    address: HostAddress | None = None
-    loopback: bool = False
-
-    def __post_init__(self) -> None:
-        if self.address is not None:
-            require("host address", self.address, HostAddress, "ip_address('127.0.0.2')")
-            require_single_host(self.address)
-        require("loopback", self.loopback, bool, "True or False")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +92,7 @@ class NetworkConfig:
     dns: tuple[HostAddress, ...] = ()
     forwards: tuple[Forward, ...] = ()
     publish_all: PublishAll | None = None
-    host_ip: HostAddress | Literal["auto"] | None = None
+    host_ip: HostIp = None
     to_host: tuple[ToHost, ...] = ()
     outbound_address: IPv4Address | None = None
     outbound_address_6: IPv6Address | None = None
@@ -149,11 +130,16 @@ class NetworkConfig:
         for forward in self.forwards:
             require("published port", forward, Forward, "Forward(8080, 80)")
             self.require_guest(forward)
-        require_no_overlap(self.forwards)
         require("publish_all", self.publish_all, PublishAll | None, "a PublishAll")
+        if self.publish_all is not None and self.publish_all.loopback and not self.splice:
+            raise UsageError(
+                "ports of the guest's loopback are reached by splicing alone: "
+                "leave out --no-splice or --publish-loopback"
+            )
         if self.host_ip is not None and self.host_ip != AUTO:
             require("host address", self.host_ip, HostAddress, "ip_address('127.0.0.2') or 'auto'")
             require_single_host(self.host_ip)
+        require_one_use(self.forwards, self.host_ip)
         require("to_host", self.to_host, tuple, "a tuple of ToHost")
         for way in self.to_host:
             require("port of the host", way, ToHost, "ToHost(5432, 5432)")
@@ -358,13 +344,10 @@ class AttachConfig:
                 raise UsageError(f"{quoted(path)} has a null character: no path has one")
         require("userns_path", self.userns_path, str | None, "a path")
         require("network", self.network, NetworkConfig, "a NetworkConfig")
+        if self.network.publish_all is not None:
+            self._check_publish_all(self.network.publish_all)
         require("name", self.name, str | None, "a text")
         _check_name(self.name)
-        if isinstance(self.target, TapDescriptor | FrameSocket) and self.network.publish_all:
-            raise UsageError(
-                f"nobody can see which ports are listened on behind {self.target}: "
-                "publish each with -p"
-            )
         require("configure", self.configure, bool, "True or False")
         require("mac", self.mac, bytes | None, "6 bytes")
         if self.mac is not None:
@@ -376,6 +359,18 @@ class AttachConfig:
         require("api_socket", self.api_socket, str | None, "a path")
         if self.api_socket is not None:
             _check_socket_path(self.api_socket)
+
+    def _check_publish_all(self, wanted: PublishAll) -> None:
+        if isinstance(self.target, TapDescriptor | FrameSocket):
+            raise UsageError(
+                f"which ports are listened on behind {self.target} is not known here: "
+                "publish each with -p"
+            )
+        if wanted.loopback:
+            raise UsageError(
+                "ports of a loopback that was attached to cannot be reached from outside: "
+                "leave out --publish-loopback"
+            )
 
 
 def parse_cidr(text: str) -> IPv4Network:
@@ -456,16 +451,6 @@ def parse_mac(text: str) -> bytes:
     return mac
 
 
-def parse_host_ip(text: str) -> HostAddress | Literal["auto"]:
-    """The host's address for published ports, or `auto`."""
-    return AUTO if text == AUTO else _parse_host_address(text, ", or auto for one that is free")
-
-
-def parse_publish_all(text: str) -> PublishAll:
-    """What publishes all ports on the address in `text`; on that of the network if it is empty."""
-    return PublishAll(_parse_host_address(text, "") if text else None)
-
-
 def parse_name(text: str) -> str:
     """The name of an instance."""
     _check_name(text)
@@ -485,17 +470,6 @@ def parse_target(text: str) -> int | str:
             f"a path to a file of that name is written ./{shortened(text)}"
         )
     return process
-
-
-def _parse_host_address(text: str, otherwise: str) -> HostAddress:
-    address = address_or_none(text)
-    if address is None:
-        raise UsageError(
-            f"host address {quoted(text)} is not an IP address: "
-            f"write it like 127.0.0.2 or ::1{otherwise}"
-        )
-    require_single_host(address)
-    return address
 
 
 def _check_cidr(network: IPv4Network) -> None:

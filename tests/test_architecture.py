@@ -24,7 +24,7 @@ LAYERS = (
     {"errors"},
     {"words"},
     {"forward", "reservation"},
-    {"to_host"},
+    {"publishing", "to_host"},
     {"config", "exit_status", "limits", "resolv_conf", "socket_file", "state_folder"},
     {"addressing", "ipv6_default"},
     {"host", "netns", "control", "hardening"},
@@ -37,7 +37,7 @@ LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
     *("errors", "words", "forward", "reservation", "to_host", "config", "exit_status", "limits"),
-    *("resolv_conf", "ipv6_default", "socket_file", "state_folder"),
+    *("publishing", "resolv_conf", "ipv6_default", "socket_file", "state_folder"),
 }
 # A packet never comes this way: it needs the values alone of what stands below it.
 APART = {"control", "hardening"}

@@ -25,14 +25,17 @@ from rootlessnet.config import (
 )
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward
+from rootlessnet.publishing import PublishAll, parse_host_ip, parse_publish_all
+from rootlessnet.to_host import ToHost
 
 PARSERS: list[Callable[[str], object]] = [
     parse_cidr,
     parse_cidr6,
     parse_mac,
+    parse_host_ip,
     parse_mtu,
     parse_name,
-    parse_name,
+    parse_publish_all,
     parse_nameserver,
     parse_tap_name,
     parse_target,
@@ -319,6 +322,13 @@ class TestConfigs:
             lambda: NetworkConfig(mtu=68),
             lambda: NetworkConfig(tap_name="lo"),
             lambda: NetworkConfig(dns=(IPv4Address("0.0.0.0"),)),
+            lambda: PublishAll(IPv4Address("224.0.0.1")),
+            lambda: NetworkConfig(publish_all=PublishAll(loopback=True), splice=False),
+            lambda: AttachConfig(1, network=NetworkConfig(publish_all=PublishAll(loopback=True))),
+            lambda: AttachConfig(TapDescriptor(3), network=NetworkConfig(publish_all=PublishAll())),
+            lambda: NetworkConfig(host_ip=IPv4Address("224.0.0.1")),
+            lambda: NetworkConfig(to_host=(ToHost(1, 2), ToHost(1, 3))),
+            lambda: NetworkConfig(to_host=(ToHost(1, 2),), forwards=(Forward(3, 1),)),
             lambda: RunConfig(command=()),
             lambda: RunConfig(command=("echo", "a\0b")),
             lambda: AttachConfig(target=0),
@@ -367,6 +377,12 @@ class TestConfigs:
             (NetworkConfig, {"dhcp": None}, "give True or False"),
             (NetworkConfig, {"reservations": []}, "give a tuple of Reservation"),
             (NetworkConfig, {"reservations": ("",)}, "give a Reservation"),
+            (NetworkConfig, {"publish_all": True}, "publish_all True is of type bool"),
+            (NetworkConfig, {"host_ip": "127.0.0.2"}, "give ip_address('127.0.0.2') or 'auto'"),
+            (NetworkConfig, {"to_host": [ToHost(1, 2)]}, "give a tuple of ToHost"),
+            (NetworkConfig, {"to_host": (Forward(1, 2),)}, "give ToHost(5432, 5432)"),
+            (PublishAll, {"address": "127.0.0.2"}, "give ip_address('127.0.0.2')"),
+            (PublishAll, {"loopback": 1}, "give True or False"),
             (NetworkConfig, {"dns": "192.0.2.53"}, "give a tuple of addresses"),
             (NetworkConfig, {"dns": ("192.0.2.53",)}, "nameserver '192.0.2.53' is of type str"),
             (NetworkConfig, {"forwards": ("8080:80",)}, "give Forward(8080, 80)"),
@@ -400,6 +416,29 @@ class TestConfigs:
         with pytest.raises(UsageError) as caught:
             config(**values)
         assert said in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("host_ip", "other", "fits"),
+        [
+            (None, "127.0.0.1", False),
+            ("127.0.0.2", "127.0.0.1", True),
+            ("127.0.0.2", "127.0.0.2", False),
+            ("127.0.0.2", "0.0.0.0", False),
+            ("auto", "127.0.0.1", True),
+            ("auto", None, False),
+        ],
+    )
+    def test_ports_overlap_where_they_are_published(
+        self, host_ip: str | None, other: str | None, fits: bool
+    ) -> None:
+        address = None if other is None else IPv4Address(other)
+        forwards = (Forward(8080, 80), Forward(8080, 81, "tcp", address))
+        place = None if host_ip is None else parse_host_ip(host_ip)
+        if fits:
+            assert NetworkConfig(forwards=forwards, host_ip=place).forwards == forwards
+        else:
+            with pytest.raises(UsageError, match="port 8080/tcp of the host is published twice"):
+                NetworkConfig(forwards=forwards, host_ip=place)
 
     def test_a_namespace_may_be_named_without_anything_else(self) -> None:
         assert AttachConfig(1).network == NetworkConfig()

@@ -18,18 +18,16 @@ from rootlessnet.config import (
     MTU_MIN,
     NetworkConfig,
     Plan6,
-    PublishAll,
     parse_cidr,
     parse_cidr6,
-    parse_host_ip,
     parse_mtu,
     parse_name,
     parse_nameserver,
-    parse_publish_all,
     parse_tap_name,
 )
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward, parse_forwards
+from rootlessnet.publishing import PublishAll, parse_host_ip, parse_publish_all
 from rootlessnet.reservation import Reservation, parse_reservation
 from rootlessnet.to_host import ToHost, parse_to_host
 from rootlessnet.words import HostAddress
@@ -136,8 +134,8 @@ def add_network_options(parser: Parser) -> None:
     group.add_argument(
         "--publish-loopback",
         action="store_true",
-        help="with -P, on the host's loopback TCP ports that only the guest's loopback listens on "
-        "(default: those that the guest's network reaches)",
+        help="with -P of `run`, publish TCP ports that only the guest's loopback listens on too, "
+        "on the host's loopback (default: not those)",
     )
     group.add_argument(
         "--host-ip",

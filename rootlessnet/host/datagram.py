@@ -148,6 +148,10 @@ class DatagramSocket:
         else:
             self._send_one(payload, remote)
 
+    def read(self) -> None:
+        """Read what has come already, without waiting for the loop to say so."""
+        self._ready(0)
+
     def close(self) -> None:
         self._opened.discard(self)
         self._reactor.remove(self._socket.fileno())

@@ -93,6 +93,10 @@ class DatagramRelay:
         """The host's port has answered to a client."""
         _send(self._socket, payload, client, segment)
 
+    def read(self) -> None:
+        """Pass on what clients have sent already."""
+        self._socket.read()
+
     def close(self) -> None:
         """End all clients and give the sockets back."""
         if self._sweeping is not None:

@@ -42,29 +42,37 @@ class Listener:
         self._reactor.remove(self._socket.fileno())
         self._socket.close()
 
+    def accept_all(self) -> None:
+        """Take those who wait already, without waiting for the loop to say so."""
+        while self._accept(_ACCEPTS):
+            pass
+
     def _resume(self) -> None:
         if self._socket.fileno() >= 0:
             self._reactor.add(self._socket.fileno(), LEVEL, self._ready)
 
     def _ready(self, _events: int) -> None:
+        self._burst = min(2 * self._burst, _ACCEPTS) if self._accept(self._burst) else 1
+
+    def _accept(self, count: int) -> bool:
+        """Accept so many; whether more may wait, and there is room for them."""
         if self._is_full():
             self._pause()
-            return
-        for _ in range(self._burst):
+            return False
+        for _ in range(count):
             try:
                 client, address = self._socket.accept()
             except BlockingIOError:
-                self._burst = 1
-                return
+                return False
             except OSError as error:
                 if error.errno in _EXHAUSTED:
                     self._pause()
-                    return
+                    return False
                 continue  # the client went away before it was accepted
             self._join(client, (address[0], address[1]))
             if self._is_full():
-                return  # and maybe nobody waits
-        self._burst = min(2 * self._burst, _ACCEPTS)
+                return False  # and maybe nobody waits
+        return True
 
     def _pause(self) -> None:
         self._reactor.remove(self._socket.fileno())

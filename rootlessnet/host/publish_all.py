@@ -15,7 +15,6 @@ from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import Protocol
 
-from rootlessnet.config import PublishAll
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward
 from rootlessnet.forward import Protocol as Transport
@@ -23,6 +22,7 @@ from rootlessnet.host.binding import is_free
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.sock_diag import Port
+from rootlessnet.publishing import PublishAll
 from rootlessnet.words import HostAddress
 
 LOOK = 0.25  # seconds between two looks

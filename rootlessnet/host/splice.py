@@ -333,11 +333,15 @@ class Splice:
     @property
     def lacks_bytes(self) -> bool:
         """Whether the guest may have more to say than the kernel has for the other end."""
-        return self._is_connected and not self._from_guest.finished
+        if not self._is_connected:  # the guest's kernel has let its client in, who may have spoken
+            return self._splices.leads_to_host
+        return not self._from_guest.finished
 
     @property
     def progress(self) -> tuple[int, int]:
         """Changes with every byte that comes from the guest or arrives at the other end."""
+        if not self._is_connected:
+            return 0, 0
         way = self._from_guest
         return way.sent, way.in_pipe + len(way.rest) + unacknowledged(way.sink)
 

@@ -57,8 +57,8 @@ class WaysToHost:
         ports tell to which of the `ways` they belong. Raises OSError.
         """
         self._reactor = reactor
-        self._sockets = sockets
-        self._open: list[Listener | DatagramRelay] = []
+        self._listeners: list[Listener] = []
+        self._relays: list[DatagramRelay] = []
         self._splices = SpliceTable(
             reactor,
             (_LOOPBACK, _LOOPBACK_6),
@@ -72,13 +72,25 @@ class WaysToHost:
         for one in bound:
             protocol: Protocol = "tcp" if one.type == socket.SOCK_STREAM else "udp"
             host_port = ports[protocol, one.getsockname()[1]]
-            serve = self._listen if protocol == "tcp" else self._relay
-            self._open.append(serve(one, host_port))
+            if protocol == "tcp":
+                self._listeners.append(self._listen(one, host_port))
+            else:
+                target = (_LOOPBACK, host_port)
+                self._relays.append(DatagramRelay(reactor, sockets, one, target))
+
+    def read_all(self) -> None:
+        """Take on what the guest has sent already: its programs have ended."""
+        for listener in self._listeners:
+            listener.accept_all()
+        for relay in self._relays:
+            relay.read()
 
     def close(self) -> None:
         """Serve nobody any more; connections that stand go on. Idempotent."""
-        while self._open:
-            self._open.pop().close()
+        while self._listeners:
+            self._listeners.pop().close()
+        while self._relays:
+            self._relays.pop().close()
 
     def _listen(self, listening: socket.socket, host_port: int) -> Listener:
         prepare(listening)
@@ -88,6 +100,3 @@ class WaysToHost:
 
     def _join(self, host_port: int, client: socket.socket, _address: SocketAddress) -> None:
         self._splices.join(client, host_port)
-
-    def _relay(self, bound: socket.socket, host_port: int) -> DatagramRelay:
-        return DatagramRelay(self._reactor, self._sockets, bound, (_LOOPBACK, host_port))

@@ -4,8 +4,9 @@ import pytest
 
 from rootlessnet.cli.attach import parse
 from rootlessnet.cli.main import main
-from rootlessnet.config import AttachConfig, NetworkConfig, PublishAll
+from rootlessnet.config import AttachConfig, NetworkConfig
 from rootlessnet.forward import Forward
+from rootlessnet.publishing import PublishAll
 from tests.cli.conftest import Rooms
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from rootlessnet.cli.main import main
 from rootlessnet.cli.run import parse
-from rootlessnet.config import NetworkConfig, PublishAll, RunConfig
+from rootlessnet.config import NetworkConfig, RunConfig
 from rootlessnet.forward import Forward
+from rootlessnet.publishing import PublishAll
 from rootlessnet.reservation import Reservation
 from rootlessnet.to_host import ToHost
 from tests.cli.conftest import Rooms
@@ -69,7 +70,7 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
     words += ["--name", "web", "--no-offload", "--no-splice"]
     words += ["--dhcp-host", "52:54:00:12:34:56=192.0.2.50"]
     words += ["--dns", "192.0.2.53", "--dns", "2001:db8::53"]
-    words += ["-P=127.0.0.2", "--publish-loopback", "--host-ip", "auto"]
+    words += ["-P=127.0.0.2", "--host-ip", "auto"]
     words += ["--to-host", "5432", "--to-host=5354:53/udp"]
     assert main(["run", *words, "--", "true"]) == 0
     assert rooms.configs == [
@@ -93,7 +94,7 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
                     Forward(8081, 81),
                     Forward(0, 5353, "udp", IPv6Address("::1")),
                 ),
-                publish_all=PublishAll(IPv4Address("127.0.0.2"), loopback=True),
+                publish_all=PublishAll(IPv4Address("127.0.0.2")),
                 host_ip="auto",
                 to_host=(ToHost(5432, 5432), ToHost(5354, 53, "udp")),
             ),

@@ -74,6 +74,14 @@ def test_udp(outside: Outside) -> None:
         assert exchanged(guest, "tcp", LOOPBACK, 53) == "ECONNREFUSED"
 
 
+def test_many(outside: Outside) -> None:
+    """More than one message carries."""
+    ways = [word for port in range(6000, 6020) for word in ("--to-host", f"{port}:5432")]
+    with web_server(outside, 5432, LOOPBACK), make_guest(outside, *ways) as guest:
+        for port in (6000, 6019):
+            assert reaches(guest.program("curl"), LOOPBACK_6, port)
+
+
 def test_nobody_listens_on_the_host(outside: Outside) -> None:
     """The guest's kernel lets a client in at its loopback; then it is reset."""
     with make_guest(outside, "--to-host", "5432") as guest:

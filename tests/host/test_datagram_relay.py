@@ -73,6 +73,12 @@ def test_nobody_else_answers(relaying: Relaying, far_end: FarEnd) -> None:
     assert relaying.receive(client) == (b"answer", relaying.port)
 
 
+def test_what_a_client_has_left_before_anybody_looked(relaying: Relaying, far_end: FarEnd) -> None:
+    far_end.udp().sendto(b"question", relaying.port)
+    relaying.relay.read()
+    assert relaying.server.recv(100) == b"question"
+
+
 def test_nobody_listens_on_the_host(world: HostWorld, far_end: FarEnd) -> None:
     """The client goes on, and is served once somebody does."""
     target, bound, client = closed_port(), far_end.udp(), far_end.udp()

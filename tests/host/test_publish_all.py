@@ -9,13 +9,13 @@ from ipaddress import ip_address
 
 import pytest
 
-from rootlessnet.config import PublishAll
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward
 from rootlessnet.host import binding
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.publish_all import PublishedAll
 from rootlessnet.host.sock_diag import Port
+from rootlessnet.publishing import PublishAll
 from rootlessnet.words import HostAddress
 from tests.conftest import first_of_free_ports
 from tests.host.world import LOOPBACK, FarEnd, HostReactor, HostWorld, is_taken

@@ -110,6 +110,36 @@ def test_what_the_guest_has_left_to_say(world: HostWorld, ways: Ways, far_end: F
     ways.reactor.wait(lambda: not world.host.unfinished(), "the end")
 
 
+def test_what_a_client_has_left_before_anybody_looked(
+    world: HostWorld, ways: Ways, far_end: FarEnd
+) -> None:
+    """It connected, spoke and ended; so did many, and none of them is forgotten."""
+    listening = far_end.listen(LOOPBACK, ways.host_port)
+    for number in range(100):
+        with ways.call() as client:
+            client.sendall(b"%d" % number)
+    ways.ways.read_all()
+    assert len(world.host.unfinished()) == 100
+    heard = {ways.hear(ways.accept(listening)) for _ in range(100)}
+    assert heard == {b"%d" % number for number in range(100)}
+    ways.reactor.wait(lambda: not world.host.unfinished(), "the end")
+
+
+def test_a_server_that_does_not_answer_yet(world: HostWorld, ways: Ways, far_end: FarEnd) -> None:
+    """Its queue is full: the client may have spoken meanwhile."""
+    listening = far_end.listen(LOOPBACK, ways.host_port)
+    listening.listen(0)
+    far_end.connect(LOOPBACK, ways.host_port)
+    client = ways.call()
+    client.sendall(b"request")
+    client.close()
+    ways.ways.read_all()
+    assert list(world.host.unfinished().values()) == [(0, 0)]
+    listening.listen()
+    ways.accept(listening)  # that in the queue
+    assert ways.hear(ways.accept(listening)) == b"request"
+
+
 def test_clients_wait_where_there_is_no_room(
     ways: Ways, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
