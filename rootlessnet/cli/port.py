@@ -20,7 +20,8 @@ the beginning of its name, or its process id: `rootlessnet ps` shows them.
 
 PORTS is written as for -p of `rootlessnet run`; a port that it leaves open is
 shown with the number that was found. Connections that stand go on, those of
-the ports that are withdrawn too.
+the ports that are withdrawn too. What -P publishes is among them; if it is
+withdrawn it stays so until the guest listens on it anew.
 
 options:
   -h, --help       show this text and exit
