@@ -3,11 +3,14 @@
 Everything happens on a host of its own (`outside`).
 """
 
+import signal
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import needs, wait_for
+from tests.e2e.conftest import PATIENCE, needs, wait_for
+from tests.e2e.family import child_of
 from tests.e2e.guest import Guest, make_guest
 from tests.e2e.outside import ADDRESS, Outside, peer
 from tests.e2e.test_publish_all import WAIT, ports, reaches, web_server
@@ -104,6 +107,34 @@ def test_what_the_command_has_left_arrives(outside: Outside) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert server.stdout is not None
         assert server.stdout.readline() == "3000000\n"
+
+
+def test_last_words_that_nobody_has_accepted_yet(outside: Outside) -> None:
+    """The guest's kernel has them all, when the command has ended while the network was held up."""
+    write = "import socket\nprint('ready', flush=True)\ninput()\nfor n in range(400):\n"
+    write += "  with socket.create_connection(('127.0.0.1', 5432)) as s: s.sendall(b'x')\n"
+    count = "import socket; l = socket.create_server(('127.0.0.1', 5432), backlog=400); "
+    count += "print('ready', flush=True)\n"
+    count += "for n in range(400):\n  c = l.accept()[0]\n"
+    count += "  assert (c.recv(2), c.recv(2)) == (b'x', b'')\n"  # no reset
+    count += "print('all', flush=True)"
+    words = ("run", "--to-host", "5432", "--", sys.executable, "-c", write)
+    with (
+        outside.program(sys.executable, "-c", count).serving() as server,
+        outside.rootlessnet.serving(*words) as network,
+    ):
+        command = child_of(child_of(network.pid))
+        network.send_signal(signal.SIGSTOP)
+        try:
+            assert network.stdin is not None
+            network.stdin.write("go\n")
+            network.stdin.flush()
+            wait_for(lambda: not Path(f"/proc/{command}").exists(), "the end of the command")
+        finally:
+            network.send_signal(signal.SIGCONT)
+        assert network.wait(PATIENCE) == 0
+        assert server.stdout is not None
+        assert server.stdout.readline() == "all\n"
 
 
 def test_its_own_sockets_are_not_published(outside: Outside) -> None:

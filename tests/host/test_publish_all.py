@@ -11,7 +11,7 @@ import pytest
 
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward
-from rootlessnet.host import binding
+from rootlessnet.host import binding, publish_all
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.publish_all import PublishedAll
 from rootlessnet.host.sock_diag import Port
@@ -154,6 +154,23 @@ def test_a_port_in_use_is_told_of_once_and_taken_when_it_is_free(
     assert set(forwards.published) == {
         Forward(port, port, "tcp", PLACE) for port in (first, first + 1)
     }
+    assert len(all_ports.said) == 1
+
+
+def test_a_port_that_somebody_was_quicker_to_take(
+    all_ports: All,
+    start: Start,
+    first: int,
+    far_end: FarEnd,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was free a moment ago; that it is not is no news."""
+    far_end.listen(LOOPBACK, first)
+    start(PublishAll(PLACE))
+    all_ports.guest.ports = {Port("tcp", first, False)}
+    all_ports.look()
+    monkeypatch.setattr(publish_all, "is_free", lambda _forward: True)
+    all_ports.look(8)
     assert len(all_ports.said) == 1
 
 
