@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rootlessnet.added_host import AddedHost
     from rootlessnet.app import Instance, attach, start
     from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
     from rootlessnet.control.client import instances
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddedHost",
     "AttachConfig",
     "CommandError",
     "ExitStatus",
@@ -53,6 +55,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "added_host": ("AddedHost",),
     "app": ("Instance", "attach", "start"),
     "config": ("AttachConfig", "NetworkConfig", "RunConfig"),
     "control.client": ("instances",),
@@ -64,15 +67,18 @@ _MODULES = {
 
 
 def run(
-    config: "RunConfig", *, published: "Callable[[Forward], None] | None" = None
+    config: "RunConfig",
+    *,
+    published: "Callable[[Forward], None] | None" = None,
+    warned: "Callable[[str], None] | None" = None,
 ) -> "ExitStatus":
     """Run a command to its end and return its exit status, whose `signal` is set when this process
     should end in the same way: the command has died of a Ctrl-C that came to this process too.
 
     Signals that are sent to this process are passed on to the command meanwhile, and a stop of the
-    command stops this process. `published` is called, before the command starts, with each port
-    whose number was left open. For the main thread, while no event loop runs in it. Raises
-    RootlessnetError.
+    command stops this process. Before the command starts, `published` is called with each port
+    whose number was left open, and `warned` with a line about what will not work, if anything. For
+    the main thread, while no event loop runs in it. Raises RootlessnetError.
     """
     from contextlib import closing
 
@@ -90,17 +96,20 @@ def run(
         with closing(launch(config)) as guest:
             from rootlessnet.app import run_guest
 
-            return run_guest(guest, config, published)
+            return run_guest(guest, config, published, warned)
 
 
 def serve(
-    config: "AttachConfig", *, published: "Callable[[Forward], None] | None" = None
+    config: "AttachConfig",
+    *,
+    published: "Callable[[Forward], None] | None" = None,
+    warned: "Callable[[str], None] | None" = None,
 ) -> "ExitStatus":
     """Serve a namespace that exists until it ends, or its process if it is named by one; 0.
 
     SIGHUP, SIGINT, SIGQUIT and SIGTERM end it as well. `published` is called with each port whose
-    number was left open. For the main thread, while no event loop runs in it. Raises
-    RootlessnetError.
+    number was left open, `warned` with a line about what will not work, if anything. For the main
+    thread, while no event loop runs in it. Raises RootlessnetError.
     """
     from contextlib import closing
 
@@ -117,7 +126,7 @@ def serve(
         with closing(enter(config)) as attachment:  # the order is that of `run`
             from rootlessnet.app import run_attachment
 
-            return run_attachment(attachment, config, published)
+            return run_attachment(attachment, config, published, warned)
 
 
 def _require_main_thread_without_loop(name: str, other: str) -> None:

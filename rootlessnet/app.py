@@ -12,22 +12,26 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import uvloop
 
 from rootlessnet import limits, resolv_conf
-from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
+from rootlessnet.config import AttachConfig, RunConfig
 from rootlessnet.control.server import Server
 from rootlessnet.control.state import Claim, claim
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.exit_status import ExitStatus
 from rootlessnet.forward import Forward, parse_forwards
+from rootlessnet.host.dns.nameservers import Nameservers
+from rootlessnet.host.dns.own_names import OwnNames
+from rootlessnet.host.dns.resolver import Resolver
+from rootlessnet.host.dns.watch import ResolvConfWatch
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.reactor import Reactor
-from rootlessnet.host.resolver import Resolver
 from rootlessnet.host.signals import Signals
 from rootlessnet.host.sockets import HostSockets
 from rootlessnet.host.tap import Tap as TapDevice
@@ -36,9 +40,11 @@ from rootlessnet.netns.attach import Attachment
 from rootlessnet.netns.attach import attach as enter
 from rootlessnet.netns.launch import Guest, launch
 from rootlessnet.netns.tap import Tap
+from rootlessnet.resolv_conf import ResolvConf
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
 from rootlessnet.stack.network import Network, Plan
+from rootlessnet.words import HostAddress
 
 if TYPE_CHECKING:
     from rootlessnet.control.description import InstanceDescription
@@ -48,20 +54,18 @@ _M_TRIM_THRESHOLD = -1
 _KEPT = 64 << 20  # bytes
 _LINGER = 10.0  # seconds without progress after which what a dead command has sent is given up
 _LOOK = 0.01  # seconds between two looks for it
+_NO_NAMESERVER = (
+    f"no nameserver in {resolv_conf.PATH}, so the guest resolves no names until there is one: "
+    "add a line 'nameserver ADDRESS' to it, or give --dns ADDRESS"
+)
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 # A shell asks whether the program that it waits for has died of these (bash(1), SIGNALS).
 _OF_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 
 
-def nameservers(config: NetworkConfig) -> list[SocketAddress]:
-    """The nameservers to ask: those given, else the host's. Raises RootlessnetError for none."""
-    addresses = config.dns or resolv_conf.read().nameservers
-    if not addresses:
-        raise RootlessnetError(
-            f"no nameserver in {resolv_conf.PATH}: add a line 'nameserver ADDRESS' to it, "
-            "or give --dns ADDRESS"
-        )
-    return [(str(address), resolv_conf.PORT) for address in addresses]
+def _addresses(nameservers: Iterable[HostAddress]) -> list[SocketAddress]:
+    """Where nameservers listen."""
+    return [(str(address), resolv_conf.PORT) for address in nameservers]
 
 
 class Instance:
@@ -72,7 +76,6 @@ class Instance:
         loop: asyncio.AbstractEventLoop,
         tap: Tap,
         config: RunConfig | AttachConfig,
-        servers: list[SocketAddress],
         claimed: Claim | None,
     ) -> None:
         """Take the `tap`, which is given back when this fails, and the name. Raises
@@ -93,19 +96,25 @@ class Instance:
         except BaseException:
             os.close(tap.fd)
             raise
-        wanted = config.network
+        wanted = config.network if tap.ipv6 else replace(config.network, ipv6=False)
         self._tap = TapDevice(self._reactor, tap.fd, tap.vnet, wanted.offload)
-        plans = [Plan(wanted.cidr, wanted.gateway, wanted.dns_address, wanted.guest)]
-        plan6 = wanted.plan6
-        if plan6 is not None and tap.ipv6:
-            plans.append(Plan(plan6.cidr, plan6.gateway, plan6.dns_address, plan6.guest))
+        dns = wanted.dns_address if wanted.dns_forwarder else None
+        plans = [Plan(wanted.cidr, wanted.gateway, dns, wanted.guest)]
+        if (plan6 := wanted.plan6) is not None:
+            dns6 = plan6.dns_address if wanted.dns_forwarder else None
+            plans.append(Plan(plan6.cidr, plan6.gateway, dns6, plan6.guest))
         network = Network(plans, wanted.mtu, tap.mac, wanted.host_loopback)
-        self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers))
+        self._resolv_conf = ResolvConfWatch(self._reactor)
+        self._nameservers = Nameservers(_addresses(self._wanted_nameservers()))
+        resolver = Resolver(self._reactor, self._nameservers, OwnNames(wanted.own_names))
+        self._sockets = HostSockets(self._reactor, resolver)
         gateway = Gateway(network, self._tap, self._sockets, secrets.token_bytes(_SECRET_SIZE))
         self._reactor.drive(gateway)
         self._forwards = Forwards(self._reactor, gateway, self._sockets)
         try:
             self._tap.start(gateway.receive)
+            if wanted.dns_forwarder:
+                self._resolv_conf.follow(self._host_names_changed)
             self._forwards.open(*wanted.forwards)
         except BaseException:
             self.stop()
@@ -117,6 +126,11 @@ class Instance:
         state folder to be had, so that they do not.
         """
         return None if self._claim is None else self._claim.name
+
+    @property
+    def lacks_nameserver(self) -> bool:
+        """Whether the guest can resolve no name but our own, until the host has a nameserver."""
+        return self._config.network.dns_forwarder and not self._wanted_nameservers()
 
     @property
     def published(self) -> tuple[Forward, ...]:
@@ -184,6 +198,7 @@ class Instance:
             self._served = None
         if not self._reactor.closed:
             self._forwards.close_all()
+            self._resolv_conf.close()
             self._sockets.close()
             self._tap.close()
             self._reactor.close()
@@ -205,6 +220,7 @@ class Instance:
     def serve(self, guest: Guest) -> None:
         """Start the guest's command, and end with it. Raises CommandError, RootlessnetError."""
         self._served = guest
+        self._tell_guest()  # it was read earlier there
         guest.start_command()
         network = self._config.network
         if network.splice:
@@ -220,6 +236,21 @@ class Instance:
         if attachment.fileno() >= 0:
             self._watch(attachment.fileno(), lambda: ExitStatus(0) if attachment.gone() else None)
         self._listen()
+
+    def _wanted_nameservers(self) -> tuple[HostAddress, ...]:
+        return self._config.network.dns or self._resolv_conf.conf.nameservers
+
+    def _host_names_changed(self, conf: ResolvConf) -> None:
+        """The host's resolv.conf says something else. One that names nobody, as while there is no
+        network, leaves those to be asked who were.
+        """
+        if conf.nameservers and not self._config.network.dns:
+            self._nameservers.replace(_addresses(conf.nameservers))
+        self._tell_guest()
+
+    def _tell_guest(self) -> None:
+        if isinstance(self._served, Guest) and self._resolv_conf.conf != ResolvConf():
+            self._served.follow_resolv_conf(self._resolv_conf.conf)
 
     def _listen(self) -> None:
         """Begin to answer those who ask for this instance by its name."""
@@ -299,10 +330,9 @@ async def _start(
 ) -> Instance:
     claimed: Claim | None = None
     try:
-        servers = nameservers(config.network)
         claimed = claim(config.name)
         tap = await _receive_tap(served)
-        instance = Instance(asyncio.get_running_loop(), tap, config, servers, claimed)
+        instance = Instance(asyncio.get_running_loop(), tap, config, claimed)
     except BaseException:
         served.close()
         if claimed is not None:
@@ -328,7 +358,10 @@ async def _receive_tap(served: Guest | Attachment) -> Tap:
 
 
 def run_guest(
-    guest: Guest, config: RunConfig, published: Callable[[Forward], None] | None
+    guest: Guest,
+    config: RunConfig,
+    published: Callable[[Forward], None] | None,
+    warned: Callable[[str], None] | None,
 ) -> ExitStatus:
     """Run a launched guest's command to its end, passing signals on; its exit status."""
 
@@ -336,14 +369,17 @@ def run_guest(
         guest.stop_with_command()
         instance.serve(guest)
 
-    return _run(guest, config, begin, published)
+    return _run(guest, config, begin, published, warned)
 
 
 def run_attachment(
-    attachment: Attachment, config: AttachConfig, published: Callable[[Forward], None] | None
+    attachment: Attachment,
+    config: AttachConfig,
+    published: Callable[[Forward], None] | None,
+    warned: Callable[[str], None] | None,
 ) -> ExitStatus:
     """Serve a namespace until it, its process or this program is to end; 0."""
-    return _run(attachment, config, lambda instance: instance.follow(attachment), published)
+    return _run(attachment, config, lambda instance: instance.follow(attachment), published, warned)
 
 
 def _run(
@@ -351,9 +387,9 @@ def _run(
     config: RunConfig | AttachConfig,
     begin: Callable[[Instance], None],
     published: Callable[[Forward], None] | None,
+    warned: Callable[[str], None] | None,
 ) -> ExitStatus:
     """Run an instance on a loop of its own. The loop is made while the child is still at work."""
-    servers = nameservers(config.network)
     limits.raise_descriptor_limit()
     _keep_memory()
     with ExitStack() as ending:
@@ -361,7 +397,7 @@ def _run(
         claimed = claim(config.name)
         if claimed is not None:
             ending.callback(claimed.release)
-        instance = Instance(loop, served.receive_tap(), config, servers, claimed)
+        instance = Instance(loop, served.receive_tap(), config, claimed)
         # `stop` twice: where nothing else can end what runs, and before signals have their own
         # effects again, which would leave it half done.
         ending.callback(instance.stop)
@@ -373,6 +409,8 @@ def _run(
             for wanted, found in zip(config.network.forwards, instance.published, strict=True):
                 if wanted != found:
                     published(found)
+        if warned is not None and instance.lacks_nameserver:
+            warned(_NO_NAMESERVER)
         begin(instance)
         gc.freeze()  # what start-up made stays: the collector need not look at it again
         status = loop.run_until_complete(instance.wait())

@@ -6,7 +6,8 @@ names the thing and the remedy. Whatever stands in a config is right: no room be
 a port, an address or an MTU again. Only what the machine alone knows (a port in use, an address the
 host lacks) is left to the rooms that find out.
 
-Published ports are in forward.py, what all words have in common in words.py.
+Published ports are in forward.py, added names in added_host.py, what all words have in common in
+words.py.
 
 Read: slirp4netns(1) for the address plan.
 """
@@ -14,6 +15,7 @@ Read: slirp4netns(1) for the address plan.
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from rootlessnet.added_host import AddedHost
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward, require_no_overlap
 from rootlessnet.words import (
@@ -31,6 +33,7 @@ DEFAULT_CIDR = IPv4Network("10.0.2.0/24")
 DEFAULT_CIDR6 = IPv6Network("fd72:6c6e:6574::/64")  # RFC 4193, with the letters "rlnet" as its id
 DEFAULT_MTU = 65520
 DEFAULT_TAP_NAME = "tap0"
+GATEWAY_NAME = "host.rootlessnet.internal"
 
 PROCESS_IDS = range(1, 2**31)
 MTU_MIN = 576  # RFC 791: every host takes a datagram of 576 bytes
@@ -61,6 +64,8 @@ class NetworkConfig:
     `ipv6` gives the guest IPv6 besides; None does where host and namespace have it. Its network is
     `cidr6`, with a prefix of 8 to 119 bits; None: one that does not overlap with the host's.
     `dns` are the nameservers the guest's questions go to; empty means those of the host.
+    `dns_forwarder` False: nobody answers at the DNS address, and a guest that has a command keeps
+    the resolv.conf of the host. `hosts` are names that the guest can resolve beyond the host's own.
     `host_loopback` lets the guest reach the host's loopback at the gateway's address. `offload` has
     the kernel cut and sum segments where it can. `splice` leads clients on the host's loopback to
     a published TCP port past the TAP, in a guest that has a command. Raises `UsageError`.
@@ -75,6 +80,8 @@ class NetworkConfig:
     offload: bool = True
     splice: bool = False
     dns: tuple[HostAddress, ...] = ()
+    dns_forwarder: bool = True
+    hosts: tuple[AddedHost, ...] = ()
     forwards: tuple[Forward, ...] = ()
 
     def __post_init__(self) -> None:
@@ -100,6 +107,10 @@ class NetworkConfig:
         for nameserver in self.dns:
             require("nameserver", nameserver, HostAddress, "ip_address('192.0.2.53')")
             _check_nameserver(nameserver)
+        require("dns_forwarder", self.dns_forwarder, bool, "True or False")
+        require("hosts", self.hosts, tuple, "a tuple of AddedHost")
+        for host in self.hosts:
+            require("added host", host, AddedHost, "AddedHost('db', ip_address('192.0.2.1'))")
         require("forwards", self.forwards, tuple, "a tuple of Forward")
         for forward in self.forwards:
             require("published port", forward, Forward, "Forward(8080, 80)")
@@ -112,6 +123,28 @@ class NetworkConfig:
     @property
     def dns_address(self) -> IPv4Address:
         return self.cidr.network_address + DNS_OFFSET
+
+    @property
+    def gateways(self) -> tuple[HostAddress, ...]:
+        """The gateway's address in each family."""
+        return (self.gateway,)
+
+    @property
+    def dns_addresses(self) -> tuple[HostAddress, ...]:
+        """The DNS address in each family."""
+        return (self.dns_address,)
+
+    @property
+    def own_names(self) -> dict[str, tuple[HostAddress, ...]]:
+        """The names that the guest can resolve beyond the host's own, with their addresses.
+
+        The gateway has one, unless the user gave it to another.
+        """
+        names: dict[str, tuple[HostAddress, ...]] = {}
+        for host in self.hosts:
+            addresses = self.gateways if host.address is None else (host.address,)
+            names[host.name] = names.get(host.name, ()) + addresses
+        return {GATEWAY_NAME: self.gateways} | names
 
     @property
     def guest(self) -> IPv4Address:

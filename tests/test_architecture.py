@@ -23,7 +23,7 @@ LAYERS = (
     {"stack"},
     {"errors"},
     {"words"},
-    {"forward"},
+    {"added_host", "forward"},
     {"config", "exit_status", "limits", "resolv_conf"},
     {"ipv6_default"},
     {"host", "netns", "control"},
@@ -35,19 +35,20 @@ LAYERS = (
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
-    *("errors", "words", "forward", "config", "exit_status", "limits", "resolv_conf"),
-    "ipv6_default",
+    *("errors", "words", "added_host", "forward", "config", "exit_status", "limits"),
+    *("resolv_conf", "ipv6_default"),
 }
 # A packet never comes this way: it needs the values alone of what stands below it.
 APART = {"control"}
 SANS_IO = {"wire", "tcp", "stack"}
 IO = {"asyncio", "os", "select", "selectors", "socket", "subprocess", "threading", "time"}
 DEPENDENCIES = {
+    "dns",
     "pyroute2",
     "pytun",
     "uvloop",
 }  # as in pyproject.toml, by the names of their modules
-SLOW = {"pyroute2", "pytun"}  # to import: netns alone does, when it comes to it
+SLOW = {"dns": "host", "pyroute2": "netns", "pytun": "netns"}  # to import: this room alone does
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ def test_what_the_rules_allow(importer: str, source: str) -> None:
         ("rootlessnet.host.tap", "import scapy.all", "is no dependency"),
         ("rootlessnet.netns.child", "try:\n  import pyroute2\nfinally: pass", "inside a function"),
         ("rootlessnet.host.tap", "def f():\n  from pytun import IFF_TAP", "is for netns alone"),
+        ("rootlessnet.app", "def f():\n  import dns.message", "is for host alone"),
+        ("rootlessnet.host.dns.own_names", "import dns.message", "inside a function"),
         ("rootlessnet.wire.tcp", "from . import ip", "write its whole name"),
         ("rootlessnet.tcp.a", "from rootlessnet.tcp import a", "imports itself by way of"),
     ],
@@ -214,8 +217,8 @@ def foreign_fault(found: Import) -> str | None:
         return "is no part of the standard library"
     if package not in DEPENDENCIES:
         return "is no dependency of rootlessnet"
-    if package in SLOW and importer != "netns":
-        return "is for netns alone"
+    if importer != SLOW.get(package, importer):
+        return f"is for {SLOW[package]} alone"
     if package in SLOW and not found.lazy:
         return "is slow: import it inside a function"
     return None

@@ -3,6 +3,7 @@
 import argparse
 
 import rootlessnet
+from rootlessnet.cli import output
 from rootlessnet.cli.network_options import (
     PORTS_HELP,
     NetworkArguments,
@@ -39,7 +40,7 @@ class _Arguments(NetworkArguments):
 
 def attach(words: list[str]) -> int:
     """Serve the namespace that `words` name until it ends; returns the exit status."""
-    return rootlessnet.serve(parse(words), published=tell_published)
+    return rootlessnet.serve(parse(words), published=tell_published, warned=output.complain)
 
 
 def parse(words: list[str]) -> AttachConfig:

@@ -5,6 +5,7 @@ that makes one.
 import argparse
 from ipaddress import IPv4Network, IPv6Network
 
+from rootlessnet.added_host import AddedHost, parse_added_host
 from rootlessnet.cli import output
 from rootlessnet.cli.parser import Parser
 from rootlessnet.config import (
@@ -12,6 +13,7 @@ from rootlessnet.config import (
     DEFAULT_CIDR6,
     DEFAULT_MTU,
     DEFAULT_TAP_NAME,
+    GATEWAY_NAME,
     MTU_MAX,
     MTU_MIN,
     NetworkConfig,
@@ -46,6 +48,7 @@ class NetworkArguments(argparse.Namespace):
     name: str | None
     publish: list[Forward]
     dns: list[HostAddress]
+    add_host: list[AddedHost]
     cidr: IPv4Network
     ipv6: bool | None
     cidr6: IPv6Network | None
@@ -67,6 +70,7 @@ class NetworkArguments(argparse.Namespace):
             offload=self.offload,
             splice=self.splice,
             dns=tuple(self.dns),
+            hosts=tuple(self.add_host),
             forwards=tuple(self.publish),
         )
 
@@ -98,6 +102,15 @@ def add_network_options(parser: Parser) -> None:
         metavar="ADDRESS",
         help="forward the guest's DNS questions to this nameserver, repeatable; the next one is "
         "asked when one fails (default: the nameservers of the host)",
+    )
+    group.add_argument(
+        "--add-host",
+        action="append",
+        default=[],
+        type=parse_added_host,
+        metavar="NAME:ADDRESS",
+        help="a name for the guest to resolve to this address, IPv4 or IPv6, repeatable; "
+        f"host-gateway stands for the gateway's (default: {GATEWAY_NAME} alone, the gateway)",
     )
     group.add_argument(
         "--cidr",

@@ -4,6 +4,7 @@ import argparse
 import os
 
 import rootlessnet
+from rootlessnet.cli import output
 from rootlessnet.cli.network_options import (
     PORTS_HELP,
     NetworkArguments,
@@ -47,7 +48,7 @@ class _Arguments(NetworkArguments):
 
 def run(words: list[str]) -> int:
     """Run the command that `words` describe and return its exit status."""
-    return rootlessnet.run(parse(words), published=tell_published)
+    return rootlessnet.run(parse(words), published=tell_published, warned=output.complain)
 
 
 def parse(words: list[str]) -> RunConfig:

@@ -1,15 +1,16 @@
 """The stack's `Host`: opens host sockets on the reactor. Read: socket(7), icmp(7)."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from rootlessnet import limits
 from rootlessnet.host.datagram import DatagramSocket
+from rootlessnet.host.dns.resolver import Resolver
+from rootlessnet.host.dns.stream import DnsStream
 from rootlessnet.host.reactor import Reactor
-from rootlessnet.host.resolver import Resolver
 from rootlessnet.host.splice import Splices
 from rootlessnet.host.tcp import TcpSocket
-from rootlessnet.stack.host import Receiver, SocketAddress
+from rootlessnet.stack.host import Receiver
 from rootlessnet.wire.families import IPV4, IPV6, Family
 
 _FAMILIES = {IPV4.version: socket.AF_INET, IPV6.version: socket.AF_INET6}
@@ -55,6 +56,9 @@ class HostSockets:
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
         self._resolver.resolve(query, answer)
 
+    def open_dns(self) -> DnsStream:
+        return self._resolver.open_stream()
+
     def splice(self, ask: Callable[[int], bool], guest_address: str) -> Splices:
         """From now on clients on the loopback are spliced; the arguments are those of `Splices`."""
         self.splices = Splices(self._reactor, ask, guest_address, self.capacity())
@@ -74,6 +78,3 @@ class HostSockets:
         if self.splices is not None:
             self.splices.close()
         self._resolver.close()
-
-    def nameservers(self) -> Sequence[SocketAddress]:
-        return self._resolver.nameservers()

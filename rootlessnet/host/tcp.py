@@ -6,11 +6,10 @@ once, edge triggered, for both directions: after an event it is read until it is
 window is full, or others must have their turn. Read: tcp(7), epoll(7), socket(7) for SO_LINGER.
 """
 
-import asyncio
 import errno
 import fcntl
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from struct import Struct
 
@@ -30,7 +29,6 @@ _READS = 4  # reads before others get their turn
 # Frames' worth of one read. Two: +13 % inbound over one, for the sender is woken and acknowledged
 # half as often; four gain no more, and their buffers would be mapped anew each time (mallopt(3)).
 _BURSTS = 2
-_NEXT_TARGET = 3.0  # seconds to wait for a target while there is another
 _SIOCOUTQ = 0x5411  # tcp(7)
 _INT = Struct("i")
 _LINGER = Struct("ii")
@@ -57,10 +55,8 @@ class TcpSocket:
         "_flow",
         "_more_behind",
         "_opened",
-        "_patience",
         "_reactor",
         "_socket",
-        "_targets",
     )
 
     _connection: Connection
@@ -71,8 +67,6 @@ class TcpSocket:
         self._opened = opened
         self._socket: socket.socket | None = None
         self._flow: OutboundFlow | None = None
-        self._targets: list[SocketAddress] = []
-        self._patience: asyncio.TimerHandle | None = None
         self._connected = self._established = False
         # The far end's FIN or urgent data lies in the socket: a short read does not empty it.
         self._more_behind = False
@@ -82,12 +76,20 @@ class TcpSocket:
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────────
 
-    def connect(self, flow: OutboundFlow, targets: Sequence[SocketAddress]) -> None:
-        """Connect to the first target that accepts, then let the guest's SYN be answered."""
+    def connect(self, flow: OutboundFlow, remote: SocketAddress) -> None:
+        """Connect, then let the guest's SYN be answered."""
         self._flow = flow
         self._connection = flow.connection
-        self._targets = list(targets)
-        self._connect_next(errno.EHOSTUNREACH)
+        family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
+        try:
+            opened = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as failure:
+            flow.connect_failed(failure.errno or errno.EMFILE)
+            return
+        self._register(opened)
+        error = opened.connect_ex(remote)
+        if error not in (0, errno.EINPROGRESS):
+            self._fail(error)
 
     def accepted(self, connected: socket.socket) -> None:
         """Take a client's socket; `join` follows."""
@@ -106,33 +108,10 @@ class TcpSocket:
         self._again = None
         self._read(now)
 
-    def _connect_next(self, error: int) -> None:
-        while self._targets:
-            target = self._targets.pop(0)
-            family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
-            try:
-                opened = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            except OSError as failure:
-                error = failure.errno or errno.EMFILE
-                break
-            self._register(opened)
-            try:
-                error = opened.connect_ex(target)
-            except socket.gaierror:  # a link-local address of an interface that is no more
-                error = errno.ENETUNREACH
-            if error in (0, errno.EINPROGRESS):
-                if self._targets:
-                    self._patience = self._reactor.after(_NEXT_TARGET, self._lose_patience)
-                return
-            self._drop()
+    def _fail(self, error: int) -> None:
+        self._drop()
         if self._flow is not None:
             self._flow.connect_failed(error)
-
-    def _lose_patience(self) -> None:
-        self._patience = None
-        if not self._connected:
-            self._drop()
-            self._connect_next(errno.ETIMEDOUT)
 
     def _register(self, opened: socket.socket) -> None:
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -170,12 +149,9 @@ class TcpSocket:
             return
         error = connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
-            self._drop()
-            self._connect_next(error)
+            self._fail(error)
         elif not events & BROKEN:
             self._connected = True
-            if self._patience is not None:
-                self._patience.cancel()
             self._connection.accept(self._reactor.now)
 
     def resume(self, now: float) -> None:
@@ -291,9 +267,6 @@ class TcpSocket:
             connection.send(data, now)
 
     def _drop(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
         if self._socket is not None:
             self._reactor.remove(self._socket.fileno())
             self._socket.close()

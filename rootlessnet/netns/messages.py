@@ -16,7 +16,7 @@ from enum import IntEnum, auto
 
 from rootlessnet.errors import CommandError, RootlessnetError
 
-MESSAGE_MAX = 65536  # bytes; a text is a path or a sentence
+MESSAGE_MAX = 65536  # bytes; a text is a path, a sentence or a resolv.conf
 DESCRIPTORS_MAX = 32
 ANSWER_SECONDS_MAX = 30.0  # far beyond what a slow machine needs
 
@@ -33,6 +33,7 @@ class Kind(IntEnum):
     START = auto()  # execute the command
     SIGNAL = auto()  # number: the signal to send to the command
     SOCKETS = auto()  # number: so many TCP sockets of the guest's namespace are wanted
+    RESOLV_CONF = auto()  # text: what the host's says now
     # init -> parent
     MADE = auto()  # as many of them as could be made; the descriptors
     STARTED = auto()  # the command was executed

@@ -20,6 +20,7 @@ class Rooms:
     start: Callable[[], None] = lambda: None
     serve: Callable[[], int] = lambda: 0
     published: tuple[Forward, ...] = ()  # those whose host port is found
+    warning: str = ""
 
     def close(self) -> None:
         """As a Guest and an Attachment have it."""
@@ -43,12 +44,17 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
         return rooms
 
     def serve(
-        guest: Rooms, config: RunConfig | AttachConfig, published: Callable[[Forward], None]
+        guest: Rooms,
+        config: RunConfig | AttachConfig,
+        published: Callable[[Forward], None],
+        warned: Callable[[str], None],
     ) -> int:
         assert guest is rooms
         assert config is rooms.configs[-1]
         for forward in rooms.published:
             published(forward)
+        if rooms.warning:
+            warned(rooms.warning)
         rooms.calls.append("serve")
         return rooms.serve()
 

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
+from rootlessnet.added_host import AddedHost
 from rootlessnet.cli.main import main
 from rootlessnet.cli.run import parse
 from rootlessnet.config import NetworkConfig, RunConfig
@@ -65,6 +66,7 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
     words += ["--mtu=1500", "--tap-name", "eth0", "--host-loopback", "--map-user", "--no-pid"]
     words += ["--name", "web", "--no-offload", "--splice"]
     words += ["--dns", "192.0.2.53", "--dns", "2001:db8::53"]
+    words += ["--add-host", "db:[2001:db8::5]", "--add-host=me:host-gateway"]
     assert main(["run", *words, "--", "true"]) == 0
     assert rooms.configs == [
         RunConfig(
@@ -79,6 +81,7 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
                 offload=False,
                 splice=True,
                 dns=(IPv4Address("192.0.2.53"), IPv6Address("2001:db8::53")),
+                hosts=(AddedHost("db", IPv6Address("2001:db8::5")), AddedHost("me")),
                 forwards=(
                     Forward(8080, 80),
                     Forward(8081, 81),
@@ -102,6 +105,15 @@ def test_which_ports_were_found_is_said_on_standard_error(
     assert err == (
         "rootlessnet: published 49153:80/tcp\nrootlessnet: published 127.0.0.1:49154:53/udp\n"
     )
+
+
+@pytest.mark.parametrize("words", [["run", "true"], ["attach", "123"]])
+def test_a_warning_is_one_line_on_standard_error(
+    words: list[str], rooms: Rooms, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rooms.warning = "it will rain"
+    assert main(words) == 0
+    assert capsys.readouterr() == ("", "rootlessnet: it will rain\n")
 
 
 @pytest.mark.parametrize("status", [0, 3, 137])
@@ -134,6 +146,8 @@ def test_the_exit_status_is_the_commands(status: int, rooms: Rooms) -> None:
         (["--mtu", "1", "ls"], "MTU 1 is out of range: take 576 to 65521 (bytes)"),
         (["--tap-name", "lo", "ls"], None),
         (["--dns", "dns.example", "ls"], None),
+        (["--add-host", "db", "ls"], None),
+        (["--add-host", "db:", "ls"], None),
         (["--name", "", "ls"], None),
         (["--name", "123", "ls"], None),
         (["--name", "a/b", "ls"], None),

@@ -1,8 +1,10 @@
-"""The built-in DNS address: queries over UDP are handed over, connections go to a nameserver."""
+"""The built-in DNS address: queries over UDP and connections are handed over."""
 
+import pytest
 from scapy.layers.inet import IP, TCP, UDP
+from scapy.packet import Packet
 
-from tests.stack.world import DNS, GUEST, World, tcp, udp
+from tests.stack.world import DNS, GUEST, World, assert_unreachable, tcp, udp
 
 
 def test_a_query_is_handed_over() -> None:
@@ -35,18 +37,35 @@ def test_a_large_answer_is_in_fragments() -> None:
     assert [one[IP].frag * 8 for one in world.heard()] == [0, 1480, 2960]
 
 
-def test_a_connection_goes_to_the_nameservers_in_their_order() -> None:
+def test_a_connection_is_accepted_and_handed_over() -> None:
     world = World()
-    world.send(tcp("S", dst=DNS, dport=53))
-    (host,) = world.host.tcp
-    assert host.targets == world.host.servers
-    host.connection.accept(world.now)
-    answer = world.heard_one()
+    answer = world.ask(tcp("S", seq=1000, dst=DNS, dport=53))
     assert (answer[IP].src, answer[TCP].sport, answer[TCP].flags) == (DNS, 53, "SA")
-
-
-def test_a_connection_without_nameservers_is_refused() -> None:
-    world = World()
-    world.host.servers = []
-    assert world.ask(tcp("S", dst=DNS, dport=53))[TCP].flags == "RA"
+    (names,) = world.host.dns
+    seq = answer[TCP].seq + 1
+    world.send(tcp("PA", seq=1001, ack=seq, payload=b"query", dst=DNS, dport=53))
+    assert names.calls == ["established"]
+    assert names.delivered == b"query"
+    names.connection.send(b"answer", world.now)
+    assert bytes(world.heard()[0][TCP].payload) == b"answer"
     assert world.host.tcp == []
+
+
+def test_a_connection_to_another_port_is_refused() -> None:
+    world = World()
+    assert world.ask(tcp("S", dst=DNS, dport=853))[TCP].flags == "RA"
+    assert (world.host.tcp, world.host.dns) == ([], [])
+
+
+def test_a_datagram_to_another_port_is_refused() -> None:
+    world = World()
+    packet = udp(dst=DNS, dport=853)
+    assert_unreachable(world.ask(packet), packet, 3, DNS)
+
+
+@pytest.mark.parametrize("packet", [udp(dst=DNS, dport=53), tcp("S", dst=DNS, dport=53)])
+def test_without_a_forwarder_it_is_an_address_like_any_other(packet: Packet) -> None:
+    """Of the guest's own network, where nobody else is."""
+    world = World(dns=False)
+    assert_unreachable(world.ask(packet), packet, 1)
+    assert (world.host.queries, world.host.dns) == ([], [])

@@ -79,7 +79,7 @@ def test_the_first_fragment_may_have_options() -> None:
 def test_a_segment_in_fragments() -> None:
     world = World()
     send_all(world, *pieces(tcp("S"), size=16))
-    assert world.host.tcp[0].targets == ((REMOTE, 80),)
+    assert world.host.tcp[0].remote == (REMOTE, 80)
 
 
 def test_fragments_of_a_foreign_source_are_not_kept() -> None:

@@ -28,11 +28,15 @@ MTU = 1500
 START = 1000.0  # seconds, when a world begins
 
 
-def network(*, mtu: int = MTU, host_loopback: bool = False, ipv6: bool = True) -> Network:
-    """The address plans of slirp4netns."""
-    plans = [Plan(IPv4Network("10.0.2.0/24"), *map(ip_address, (GATEWAY, DNS, GUEST)))]
+def network(
+    *, mtu: int = MTU, host_loopback: bool = False, ipv6: bool = True, dns: bool = True
+) -> Network:
+    """The address plans of slirp4netns, or without DNS addresses of our own."""
+    gateway, names, guest = map(ip_address, (GATEWAY, DNS, GUEST))
+    plans = [Plan(IPv4Network("10.0.2.0/24"), gateway, names if dns else None, guest)]
     if ipv6:
-        plans.append(Plan(IPv6Network("fd00::/64"), *map(ip_address, (GATEWAY_6, DNS_6, GUEST_6))))
+        gateway, names, guest = map(ip_address, (GATEWAY_6, DNS_6, GUEST_6))
+        plans.append(Plan(IPv6Network("fd00::/64"), gateway, names if dns else None, guest))
     return Network(plans, mtu, mac2str(GUEST_MAC), host_loopback)
 
 
@@ -47,16 +51,20 @@ class FakeLink:
 
 
 class FakeTcp:
-    """A host socket: a HostTcp that does as the test says."""
+    """A host socket: a HostTcp that does as the test says; a HostDns too."""
 
     def __init__(self) -> None:
-        self.targets: Sequence[SocketAddress] = ()
+        self.remote: SocketAddress | None = None
+        self.joined: Connection | None = None
         self.delivered = b""
         self.calls: list[str] = []
 
-    def connect(self, flow: OutboundFlow, targets: Sequence[SocketAddress]) -> None:
+    def connect(self, flow: OutboundFlow, remote: SocketAddress) -> None:
         self.flow = flow
-        self.targets = targets
+        self.remote = remote
+
+    def join(self, connection: Connection) -> None:
+        self.joined = connection
 
     def deliver(self, data: memoryview) -> int:
         self.delivered += data
@@ -76,7 +84,7 @@ class FakeTcp:
 
     @property
     def connection(self) -> Connection:
-        return self.flow.connection
+        return self.joined or self.flow.connection
 
 
 class FakeDatagram:
@@ -112,10 +120,10 @@ class FakeHost:
 
     def __init__(self, capacity: int = 1 << 20) -> None:
         self.tcp: list[FakeTcp] = []
+        self.dns: list[FakeTcp] = []
         self.udp: list[FakeDatagram] = []
         self.echo: list[FakeDatagram] = []
         self.queries: list[tuple[bytes, Callable[[bytes], None]]] = []
-        self.servers: list[SocketAddress] = [("198.51.100.53", 53), ("2001:db8::53", 53)]
         self.failure: int | None = None
         self.room_for = capacity
 
@@ -135,8 +143,9 @@ class FakeHost:
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
         self.queries.append((query, answer))
 
-    def nameservers(self) -> Sequence[SocketAddress]:
-        return self.servers
+    def open_dns(self) -> FakeTcp:
+        self.dns.append(FakeTcp())
+        return self.dns[-1]
 
     def _open(self, opened: list[FakeDatagram], receiver: Receiver) -> FakeDatagram:
         if self.failure is not None:
@@ -156,11 +165,12 @@ class World:
         host: FakeHost | None = None,
         capacity: int = 1 << 20,
         ipv6: bool = True,
+        dns: bool = True,
     ) -> None:
         self.now = START
         self.host = host or FakeHost(capacity)
         self.link = FakeLink()
-        plan = network(mtu=mtu, host_loopback=host_loopback, ipv6=ipv6)
+        plan = network(mtu=mtu, host_loopback=host_loopback, ipv6=ipv6, dns=dns)
         self.gateway = Gateway(plan, self.link, self.host, bytes(16))
 
     def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD) -> None:
