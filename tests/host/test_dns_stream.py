@@ -167,7 +167,7 @@ def test_a_guest_that_resets_while_a_query_is_in_flight(
 def test_at_the_bound_the_longest_silent_gives_way(
     world: HostWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolver_module, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(resolver_module, "MAX_STREAMS", 2)
     opened = []
     for port in (40001, 40002):
         world.send(tcp("S", dst=DNS, dport=PORT, sport=port))
@@ -190,3 +190,22 @@ def test_a_nameserver_that_takes_no_connection(make_world: MakeWorld) -> None:
     guest.send(framed(QUERY))
     guest.until(lambda: messages(guest), "an answer")
     assert messages(guest) == [failure_of(QUERY, SERVFAIL)]
+
+
+def test_a_nameserver_has_few_connections_at_a_time(
+    make_world: MakeWorld, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolver_module, "MAX_CONNECTED", 2)
+    listening = far_end.listen()
+    world = make_world([address_of(listening)])
+    guest = GuestTcp.connected(world, PORT, DNS)
+    guest.send(framed(*[QUERY] * 5))
+    connections = [accept(world, far_end, listening) for _ in range(2)]
+    for count in range(1, 6):
+        guest.pause()
+        assert not is_readable(listening)
+        with connections.pop(0) as connected:
+            connected.sendall(framed(answer_to(connected.recv(1000)[2:])))
+            guest.until(lambda: len(messages(guest)) == count, "an answer")  # noqa: B023
+        if count < 4:
+            connections.append(accept(world, far_end, listening))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from rootlessnet import limits
+from rootlessnet.host.dns import lane
 from rootlessnet.host.dns import resolver as resolver_module
 from tests.host.asking import (
     ANSWER_FLAGS,
@@ -255,7 +256,7 @@ def test_at_the_bound_of_those_that_wait_the_oldest_is_given_up(
     reactor: HostReactor, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resolver_module, "MAX_QUERIES", 1)
-    monkeypatch.setattr(resolver_module, "MAX_WAITING", 1)
+    monkeypatch.setattr(lane, "MAX_WAITING", 1)
     asked = Asked(reactor, address_of(far_end.udp())).ask()
     asked.ask(question("older")).ask(question("newer"))
     assert asked.answer() == failure_of(question("older"), SERVFAIL)
@@ -265,7 +266,7 @@ def test_what_has_waited_too_long_is_not_asked(
     reactor: HostReactor, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resolver_module, "MAX_QUERIES", 1)
-    monkeypatch.setattr(resolver_module, "_WORTH_ASKING", -1.0)
+    monkeypatch.setattr(lane, "_WORTH_ASKING", -1.0)
     server = far_end.udp()
     asked = Asked(reactor, address_of(server)).ask().ask(question("late"))
     respond(server)
