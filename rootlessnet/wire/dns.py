@@ -59,9 +59,9 @@ def parse_query(message: bytes) -> Query:
     _, flags, questions, *records = HEADER.unpack_from(message)
     if questions != 1:
         raise MalformedError("DNS query without its one question")
-    end = _name_end(message, SIZE)
-    if message[end - 1] or end + _QUESTION.size > len(message):
-        raise MalformedError("DNS question is cut short, or points elsewhere")
+    end = _name_end(message, SIZE, may_point=False)
+    if end + _QUESTION.size > len(message):
+        raise MalformedError("DNS question is cut short")
     kind, klass = _QUESTION.unpack_from(message, end)
     name = message[SIZE:end].lower()  # a label's length is below any letter
     end += _QUESTION.size
@@ -141,15 +141,17 @@ def _without_records(query: Query, flags: int) -> bytes:
     return head + query.question + b"\0" + _RECORD.pack(OPT, _OUR_LIMIT, extension, 0)
 
 
-def _name_end(message: bytes, at: int) -> int:
-    """Where the name that begins at `at` ends; it may end in a pointer. Raises MalformedError."""
+def _name_end(message: bytes, at: int, *, may_point: bool) -> int:
+    """Where the name that begins at `at` ends; its rest may stand elsewhere if it `may_point`
+    there. Raises MalformedError.
+    """
     start = at
     while at < len(message):
         size = message[at]
         at += 1
         if size == 0:
             return at
-        if size >= _POINTER and at < len(message):
+        if size >= _POINTER and at < len(message) and may_point:
             return at + 1
         at += size
         if size > _LABEL_MAX or at - start >= _NAME_MAX:
@@ -160,7 +162,7 @@ def _name_end(message: bytes, at: int) -> int:
 def _find_opt(message: bytes, at: int, count: int) -> tuple[int, int]:
     """The limit and the flags of the OPT record; -1 and 0 where there is none."""
     for _ in range(min(count, _RECORDS)):
-        at = _name_end(message, at)
+        at = _name_end(message, at, may_point=True)
         if at + _RECORD.size > len(message):
             raise MalformedError("DNS record is cut short")
         kind, klass, ttl, length = _RECORD.unpack_from(message, at)

@@ -184,11 +184,12 @@ def test_what_is_no_query_has_no_answer(
         QUERY[:5] + b"\0" + QUERY[6:],
         QUERY[:5] + b"\2" + QUERY[6:] + QUESTION,
         QUERY[:12] + b"\xc0\x0c\0\1\0\1",
+        QUERY[:12] + b"\1a\xc0\0\0\1\0\1",  # to the very beginning
         QUERY[:12] + b"\x40" + bytes(70),
         QUERY[:12] + (b"\x3f" + b"a" * 63) * 4 + b"\0\0\1\0\1",
         QUERY[:11] + b"\1" + QUESTION + b"\0\0\x29\x10",
     ],
-    ids=["cut", "bare", "none", "two", "pointer", "label", "long", "record"],
+    ids=["cut", "bare", "none", "two", "pointer", "pointer to 0", "label", "long", "record"],
 )
 def test_what_cannot_be_read_is_told_so(
     reactor: HostReactor, far_end: FarEnd, query: bytes

@@ -60,6 +60,8 @@ class Lane:
         for server in self._nameservers.to_try(self._reactor.now):
             self._exchange(Exchange(self._reactor, query, [server], self._transport, self._ended))
         servers = self._nameservers.in_order()
+        if len(servers) == 1:  # nobody else can make up for a datagram that was lost
+            servers *= 2
         self._exchange(
             Exchange(self._reactor, query, servers, self._transport, self._ended), answer
         )

@@ -12,8 +12,9 @@ from rootlessnet.host.reactor import Reactor
 from rootlessnet.wire import MalformedError, dns
 from rootlessnet.wire.dns import Query
 
-MAX_QUERIES = 512  # in flight over UDP, and at most a sixteenth of the descriptors; more wait
-# The same over TCP, a connection each: dnsmasq serves 20 at a time, unbound 10 (RFC 7766 6.2.2).
+# In flight, and at most a sixteenth of the descriptors each; more wait. dnsmasq refuses more than
+# 150 over UDP, and serves 20 connections at a time, unbound 10 (RFC 7766 6.2.2).
+MAX_QUERIES = 128
 MAX_CONNECTED = 8
 MAX_STREAMS = 256  # connections of the guest's; then the one that was silent for longest is reset
 LARGEST_QUERY = 4096  # bytes; what programs send has a few hundred
