@@ -92,9 +92,9 @@ class Init:
         """Wait for events and do what they ask for; False when this was the last."""
         events = {descriptor for descriptor, _ in self._poll.poll()}
         if self._mount_table in events:
-            self._hosts.restore()
             if self._resolv_conf is not None:
                 self._resolv_conf.restore()
+            self._hosts.restore()
         if self._configurer in events:
             self._adopted()
         if self._child_news in events and not self._reap():

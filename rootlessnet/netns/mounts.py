@@ -86,9 +86,9 @@ class FileMount:
             self._overlay()
 
     def write(self, text: bytes) -> None:
-        """Let another text stand in the file."""
-        os.ftruncate(self._file, 0)
+        """Let another text stand in the file, which is never empty meanwhile. Raises OSError."""
         os.pwrite(self._file, text, 0)
+        os.ftruncate(self._file, len(text))
 
     def _cover(self, text: bytes) -> int:
         """Hide /etc behind a tmpfs that has only our file; the descriptor of that file."""
@@ -141,10 +141,11 @@ class FileMount:
         self._file = added
 
     def _is_mounted(self) -> bool:
-        with open(f"/proc/self/fdinfo/{self._mounted}") as info, open(MOUNT_TABLE) as table:
-            fields = info.read().split()
-            mount_id = fields[fields.index("mnt_id:") + 1]
-            return any(line.split()[0] == mount_id for line in table)
+        """Whether the guest sees our file: it was not taken away, and no overlay hides it."""
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._file))
+        except OSError:
+            return False
 
 
 class GuestResolvConf:
@@ -168,7 +169,8 @@ class GuestResolvConf:
     def follow(self, host: ResolvConf) -> None:
         """The host's says this now."""
         self._host = host
-        self._mount.write(self._text())
+        with suppress(OSError):  # no memory is left: then the guest goes on with what it has
+            self._mount.write(self._text())
 
     def _read(self) -> bytes:
         found = resolv_conf.read(self._path)

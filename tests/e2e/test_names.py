@@ -287,6 +287,22 @@ def test_own_names_in_the_hosts_file(outside: Outside, etc: Path) -> None:
         assert say(guest, "getent", "ahostsv4", "me").startswith(f"{GATEWAY} ")
 
 
+@pytest.mark.parametrize("first", ["hosts", "resolv.conf"])
+def test_the_host_removes_its_files(outside: Outside, etc: Path, first: str) -> None:
+    """An overlay replaces what was removed, and hides no file of the guest's."""
+    with make_guest(outside) as guest:
+        for name in (first, *({"hosts", "resolv.conf"} - {first})):
+            (etc / name).unlink()
+            wait_until_in(guest, "/etc/hosts", GATEWAY_NAME)
+            wait_until_in(guest, "/etc/resolv.conf", f"nameserver {BUILT_IN}")
+
+
+def wait_until_in(guest: Guest, path: str, text: str) -> None:
+    """Wait until the guest sees this text in a file."""
+    grep = guest.program("grep", "-qs", text, path)
+    wait_for(lambda: grep.run().returncode == 0, f"{text} in {path}")
+
+
 def test_a_host_without_a_hosts_file(outside: Outside, etc: Path) -> None:
     (etc / "hosts").unlink()
     with make_guest(outside) as guest:

@@ -37,6 +37,10 @@ def messages(guest: GuestTcp) -> list[bytes]:
     return found
 
 
+def wait_for_messages(guest: GuestTcp, count: int) -> None:
+    guest.until(lambda: len(messages(guest)) == count, f"{count} messages")
+
+
 def test_a_query_and_its_answer(make_world: MakeWorld, far_end: FarEnd) -> None:
     """The connection stays for the next one, and ends when the guest ends it."""
     listening = far_end.listen()
@@ -49,7 +53,7 @@ def test_a_query_and_its_answer(make_world: MakeWorld, far_end: FarEnd) -> None:
         with accept(world, far_end, listening) as connected:
             query = connected.recv(1000)[2:]
             connected.sendall(framed(answer_to(query)))
-            guest.until(lambda: len(messages(guest)) == count, "the answer")  # noqa: B023
+            wait_for_messages(guest, count)
     assert messages(guest) == [EXPECTED] * 2
     guest.finish()
     guest.until(lambda: guest.finished, "the end")
@@ -206,6 +210,6 @@ def test_a_nameserver_has_few_connections_at_a_time(
         assert not is_readable(listening)
         with connections.pop(0) as connected:
             connected.sendall(framed(answer_to(connected.recv(1000)[2:])))
-            guest.until(lambda: len(messages(guest)) == count, "an answer")  # noqa: B023
+            wait_for_messages(guest, count)
         if count < 4:
             connections.append(accept(world, far_end, listening))
