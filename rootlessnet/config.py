@@ -126,13 +126,8 @@ class NetworkConfig:
 
     @property
     def gateways(self) -> tuple[HostAddress, ...]:
-        """The gateway's address in each family."""
-        return (self.gateway,)
-
-    @property
-    def dns_addresses(self) -> tuple[HostAddress, ...]:
-        """The DNS address in each family."""
-        return (self.dns_address,)
+        """The gateway's address in each family that the guest has."""
+        return (self.gateway,) if self.plan6 is None else (self.gateway, self.plan6.gateway)
 
     @property
     def own_names(self) -> dict[str, tuple[HostAddress, ...]]:

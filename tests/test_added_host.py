@@ -1,6 +1,7 @@
 """Names that the user adds: text to values."""
 
-from ipaddress import IPv4Address, IPv6Address
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import pytest
 
@@ -72,6 +73,12 @@ def test_the_names_of_a_network() -> None:
     hosts = (AddedHost("db", V4), AddedHost("me"), AddedHost("db", V6))
     names = NetworkConfig(hosts=hosts).own_names
     assert names == {GATEWAY_NAME: (GATEWAY,), "db": (V4, V6), "me": (GATEWAY,)}
+
+
+def test_the_gateway_has_its_name_in_each_family_of_the_guest() -> None:
+    config = NetworkConfig(ipv6=True, cidr6=IPv6Network("fd00::/64"))
+    assert config.own_names == {GATEWAY_NAME: (GATEWAY, IPv6Address("fd00::2"))}
+    assert replace(config, ipv6=False).own_names == {GATEWAY_NAME: (GATEWAY,)}
 
 
 def test_the_gateway_s_name_may_be_given_to_another() -> None:

@@ -74,7 +74,7 @@ class Init:
             syscalls.set_child_subreaper(True)
         network = self._config.network
         if network.dns_forwarder:
-            self._resolv_conf = mounts.GuestResolvConf(network.dns_addresses)
+            self._resolv_conf = mounts.GuestResolvConf(network.dns_address)
         self._hosts = mounts.GuestHosts(network.own_names)
         self._child_news, write = os.pipe()
         os.set_blocking(self._child_news, False)

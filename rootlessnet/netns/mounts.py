@@ -149,15 +149,15 @@ class FileMount:
 
 
 class GuestResolvConf:
-    """The guest's resolv.conf: its nameservers are ours, all else it says is what the host's says.
+    """The guest's resolv.conf: its nameserver is ours, all else it says is what the host's says.
 
     The host's cannot be seen from here any more once it is covered, so what it says later is told
     by `follow`. One that is missing or empty leaves what the one before has said.
     """
 
-    def __init__(self, nameservers: Sequence[HostAddress], path: str = resolv_conf.PATH) -> None:
+    def __init__(self, nameserver: HostAddress, path: str = resolv_conf.PATH) -> None:
         """Raises `RootlessnetError`, as `FileMount` does."""
-        self._nameservers = tuple(nameservers)
+        self._nameserver = nameserver
         self._path = path
         self._host = ResolvConf()
         self._mount = FileMount(path, self._read)
@@ -179,7 +179,7 @@ class GuestResolvConf:
         return self._text()
 
     def _text(self) -> bytes:
-        return str(replace(self._host, nameservers=self._nameservers)).encode()
+        return str(replace(self._host, nameservers=(self._nameserver,))).encode()
 
 
 class GuestHosts:

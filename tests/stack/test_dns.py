@@ -2,9 +2,10 @@
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
 
-from tests.stack.world import DNS, GUEST, World, assert_unreachable, tcp, udp
+from tests.stack.world import DNS, DNS_6, GUEST, GUEST_6, World, assert_unreachable, tcp, udp
 
 
 def test_a_query_is_handed_over() -> None:
@@ -19,6 +20,19 @@ def test_a_query_is_handed_over() -> None:
     assert (packet[IP].dst, packet[UDP].dport) == (GUEST, 5353)
     assert bytes(packet[UDP].payload) == b"answer"
     assert len(world.gateway.udp) == 0
+
+
+def test_the_same_over_ipv6() -> None:
+    world = World()
+    world.send(udp(b"query", src=GUEST_6, dst=DNS_6, dport=53, sport=5353))
+    ((_, answer),) = world.host.queries
+    answer(b"answer")
+    packet = world.heard_one()
+    assert (packet[IPv6].src, packet[UDP].sport, packet[UDP].dport) == (DNS_6, 53, 5353)
+    world.send(tcp("S", src=GUEST_6, dst=DNS_6, dport=53))
+    packet = world.heard_one()
+    assert (packet[IPv6].src, packet[TCP].sport, packet[TCP].flags) == (DNS_6, 53, "SA")
+    assert len(world.host.dns) == 1
 
 
 def test_answers_find_their_query_in_any_order() -> None:
