@@ -133,9 +133,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("bench/compare.py", description=__doc__, formatter_class=text)
     add = parser.add_argument
     add("--peers", type=words, default=PEERS, metavar="NAME,…", help="of " + ", ".join(PEERS))
-    names = [row.name for row in ROWS]
-    rows = "of " + ", ".join(names)
-    add("--rows", type=words, default=tuple(names), metavar="NAME,…", help=rows)
+    rows = "of " + ", ".join(row.name for row in ROWS) + "; default: all that are possible here"
+    add("--rows", type=words, metavar="NAME,…", help=rows)
     add("--mtu", type=numbers, default=MTUS, metavar="BYTES,…", help="default: 1500,65520")
     add("--rounds", type=count, default=3, metavar="N", help="default: 3")
     add("--seconds", type=positive, default=2.0, metavar="S", help="of one measurement; default: 2")
@@ -160,6 +159,23 @@ def chosen(kind: str, wanted: Sequence[str], known: Sequence[str]) -> list[str]:
         if name not in known:
             raise BenchError(f"no {kind} {name!r}: there are {', '.join(known)}")
     return [name for name in known if name in wanted]
+
+
+def choose_experiments(rows: Sequence[str] | None) -> list[Experiment]:
+    """Those that fill the wanted rows, by default all that are possible here. Raises BenchError."""
+    if rows is None:
+        return [experiment for experiment in EXPERIMENTS if experiment.is_possible()]
+    wanted = chosen("row", rows, [row.name for row in ROWS])
+    experiments = [
+        experiment
+        for experiment in EXPERIMENTS
+        if any(row.name in wanted for row in experiment.rows)
+    ]
+    for experiment in experiments:
+        if not experiment.is_possible():
+            program = experiment.program
+            raise BenchError(f"{program} is not installed: apt-get install {program}")
+    return experiments
 
 
 def choose_user(name: str | None) -> User:
@@ -225,16 +241,13 @@ def require_writable(path: Path) -> None:
 
 def prepare(arguments: argparse.Namespace) -> Comparison:
     """Raises BenchError for everything that can be known to fail before anything is measured."""
-    rows = chosen("row", arguments.rows, [row.name for row in ROWS])
+    experiments = choose_experiments(arguments.rows)
     for path in filter(None, (arguments.json, arguments.markdown, arguments.plot)):
         require_writable(path)
     if arguments.plot:
         report.require_matplotlib()
     user = choose_user(arguments.user)
     peers = choose_peers(arguments.peers, arguments.rootlessnet, user)
-    experiments = [
-        experiment for experiment in EXPERIMENTS if any(row.name in rows for row in experiment.rows)
-    ]
     names = tuple(peer.name for peer in peers)
     subject = next((peer.name for peer in peers if isinstance(peer, Rootlessnet)), None)
     results = Results(

@@ -48,6 +48,11 @@ class Peer(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def as_slirp4netns(self) -> tuple[str, ...] | None:
+        """The words that start it with the command line of slirp4netns; None where none do."""
+        ...
+
     def version(self) -> str: ...
 
     def start(self, ending: ExitStack, argv: Sequence[str], mtu: int, port: int) -> Instance:
@@ -65,6 +70,7 @@ class Loopback:
 
     user: User
     name: str = "loopback"
+    as_slirp4netns: tuple[str, ...] | None = None
 
     def version(self) -> str:
         return f"Linux {os.uname().release}"
@@ -84,6 +90,10 @@ class Rootlessnet:
     name: str = "rootlessnet"
     launcher: tuple[str, ...] = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "rootlessnet")
 
+    @property
+    def as_slirp4netns(self) -> tuple[str, ...]:
+        return (*self.launcher, "slirp4netns")
+
     def version(self) -> str:
         return first_line([*self.launcher, "--version"])
 
@@ -102,6 +112,7 @@ class Pasta:
 
     user: User
     name: str = "pasta"
+    as_slirp4netns: tuple[str, ...] | None = None
 
     def version(self) -> str:
         return first_line([*PACKAGE_VERSION, "passt"], ["pasta", "--version"])
@@ -125,6 +136,7 @@ class Slirp4netns:
 
     user: User
     name: str = "slirp4netns"
+    as_slirp4netns: tuple[str, ...] | None = ("slirp4netns",)
 
     def version(self) -> str:
         return first_line([*PACKAGE_VERSION, "slirp4netns"], ["slirp4netns", "--version"])

@@ -5,6 +5,7 @@ the host connected to the published port; otherwise the guest connected. GB, MB 
 of ten.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
+from bench import podman
 from bench.peers import free_port
 from bench.processes import cpu_seconds, memory, tool_processes
 from bench.session import Contender, Session, measure
@@ -39,11 +41,15 @@ Values = Sequence[float | None]
 class Experiment:
     """`run` measures a value for each of `rows`, None where it does not apply to a contender.
 
-    It takes the seconds of a measurement, and raises BenchError.
+    It takes the seconds of a measurement, and raises BenchError. `program` has to be there.
     """
 
     rows: tuple[Row, ...]
     run: Callable[[Contender, float], Values]
+    program: str | None = None
+
+    def is_possible(self) -> bool:
+        return self.program is None or shutil.which(self.program) is not None
 
 
 def gigabits(name: str, title: str) -> Row:
@@ -69,6 +75,20 @@ def idle_memory(contender: Contender, _seconds: float) -> Values:
             return [None]
         time.sleep(SETTLE)
         return [memory(tool_processes(instance.tool, IDLE_COMMAND)) / 1e6]
+
+
+def containers(contender: Contender, _seconds: float) -> Values:
+    """The median of a few starts of a container that does nothing, and one download in another.
+
+    The first one is not measured: the engine makes its places then.
+    """
+    words = contender.peer.as_slirp4netns
+    if words is None:
+        return [None, None]
+    with podman.engine(words, contender.user) as engine:
+        engine.start_up(contender.mtu)
+        starts = [engine.start_up(contender.mtu) for _ in range(STARTS)]
+        return [1e3 * median(starts), engine.download(contender.mtu) * 8 / 1e9]
 
 
 def transfer(
@@ -144,6 +164,14 @@ EXPERIMENTS = (
         "tcp_connect",
         exchanges("forwarded-crr", "forwarded connect+exchange+close"),
         forwarded=True,
+    ),
+    Experiment(
+        (
+            Row("podman-start", "start-up of `podman run true`", "ms", "lower"),
+            gigabits("podman-download", "HTTP download by podman"),
+        ),
+        containers,
+        podman.PROGRAM,
     ),
 )
 

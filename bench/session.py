@@ -157,7 +157,7 @@ class Contender:
     def __init__(self, peer: Peer, user: User, mtu: int) -> None:
         self.peer = peer
         self.mtu = mtu
-        self._user = user
+        self.user = user
         self._session: Session | None = None
         self._refusal: BenchError | None = None
 
@@ -167,7 +167,7 @@ class Contender:
             raise self._refusal
         if self._session is None:
             try:
-                self._session = Session.open(self.peer, self._user, self.mtu)
+                self._session = Session.open(self.peer, self.user, self.mtu)
             except BenchError as error:
                 self._refusal = error
                 raise

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from rootlessnet.control.description import InstanceDescription, NetworkDescription
     from rootlessnet.errors import CommandError, RootlessnetError, UsageError
     from rootlessnet.exit_status import ExitStatus
-    from rootlessnet.forward import Forward
+    from rootlessnet.forward import Forward, parse_forwards
+    from rootlessnet.reservation import Reservation
 
 __version__ = "0.1.0"
 
@@ -44,11 +45,13 @@ __all__ = [
     "InstanceDescription",
     "NetworkConfig",
     "NetworkDescription",
+    "Reservation",
     "RootlessnetError",
     "RunConfig",
     "UsageError",
     "attach",
     "instances",
+    "parse_forwards",
     "run",
     "serve",
     "start",
@@ -62,7 +65,8 @@ _MODULES = {
     "control.description": ("InstanceDescription", "NetworkDescription"),
     "errors": ("CommandError", "RootlessnetError", "UsageError"),
     "exit_status": ("ExitStatus",),
-    "forward": ("Forward",),
+    "forward": ("Forward", "parse_forwards"),
+    "reservation": ("Reservation",),
 }
 
 
@@ -70,15 +74,18 @@ def run(
     config: "RunConfig",
     *,
     published: "Callable[[Forward], None] | None" = None,
-    warned: "Callable[[str], None] | None" = None,
+    tell: "Callable[[str], None] | None" = None,
+    hardening: bool = False,
 ) -> "ExitStatus":
     """Run a command to its end and return its exit status, whose `signal` is set when this process
     should end in the same way: the command has died of a Ctrl-C that came to this process too.
 
     Signals that are sent to this process are passed on to the command meanwhile, and a stop of the
-    command stops this process. Before the command starts, `published` is called with each port
-    whose number was left open, and `warned` with a line about what will not work, if anything. For
-    the main thread, while no event loop runs in it. Raises RootlessnetError.
+    command stops this process. `published` is called, before the command starts, with each port
+    whose number was left open, and `tell` with a line for the user when there is news: published
+    ports have no room for more connections. With `hardening` this process gives up for ever what
+    the network does not need: for one that has nothing else to do, as `rootlessnet.hardening`
+    tells. For the main thread, while no event loop runs in it. Raises RootlessnetError.
     """
     from contextlib import closing
 
@@ -96,20 +103,23 @@ def run(
         with closing(launch(config)) as guest:
             from rootlessnet.app import run_guest
 
-            return run_guest(guest, config, published, warned)
+            return run_guest(guest, config, published, tell, hardening)
 
 
 def serve(
     config: "AttachConfig",
     *,
     published: "Callable[[Forward], None] | None" = None,
-    warned: "Callable[[str], None] | None" = None,
+    tell: "Callable[[str], None] | None" = None,
+    hardening: bool = False,
+    sandbox: bool = False,
 ) -> "ExitStatus":
     """Serve a namespace that exists until it ends, or its process if it is named by one; 0.
 
     SIGHUP, SIGINT, SIGQUIT and SIGTERM end it as well. `published` is called with each port whose
-    number was left open, `warned` with a line about what will not work, if anything. For the main
-    thread, while no event loop runs in it. Raises RootlessnetError.
+    number was left open, `tell` and `hardening`: as for `run`; with `sandbox` this process also
+    gets a root directory with only what it still reads. For the main thread, while no event loop
+    runs in it. Raises RootlessnetError.
     """
     from contextlib import closing
 
@@ -126,7 +136,7 @@ def serve(
         with closing(enter(config)) as attachment:  # the order is that of `run`
             from rootlessnet.app import run_attachment
 
-            return run_attachment(attachment, config, published, warned)
+            return run_attachment(attachment, config, published, tell, hardening, sandbox)
 
 
 def _require_main_thread_without_loop(name: str, other: str) -> None:

@@ -1,5 +1,7 @@
 """`python -m rootlessnet` and the `rootlessnet` script: the program, and the process it has.
 
+Under the name of slirp4netns, which any link to the script may have, it is that program.
+
 What concerns the process as a whole is done here, around the program: COMMAND is to find what it
 would have found bare, and whoever started us is to see an end like COMMAND's.
 
@@ -11,6 +13,8 @@ import signal
 import sys
 from contextlib import suppress
 from typing import NoReturn
+
+_SLIRP4NETNS = ("slirp4netns", "rootlessnet-slirp4netns")
 
 
 def main() -> NoReturn:
@@ -24,7 +28,10 @@ def main() -> NoReturn:
 
     from rootlessnet.cli.main import main as program
 
-    status = program()
+    words = sys.argv[1:]
+    if os.path.basename(sys.argv[0]) in _SLIRP4NETNS:
+        words = ["slirp4netns", *words]
+    status = program(words)
     number = getattr(status, "signal", None)
     if isinstance(number, int):
         _die_of(number)

@@ -12,7 +12,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,34 +20,38 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from rootlessnet import limits, resolv_conf
-from rootlessnet.config import AttachConfig, RunConfig
+from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
 from rootlessnet.control.server import Server
 from rootlessnet.control.state import Claim, claim
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.exit_status import ExitStatus
 from rootlessnet.forward import Forward, parse_forwards
-from rootlessnet.host.dns.nameservers import Nameservers
-from rootlessnet.host.dns.own_names import OwnNames
-from rootlessnet.host.dns.resolver import Resolver
-from rootlessnet.host.dns.watch import ResolvConfWatch
+from rootlessnet.hardening import harden
+from rootlessnet.host.dns.names import HostNames
 from rootlessnet.host.forwards import Forwards
+from rootlessnet.host.frame_link import FrameLink
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.signals import Signals
 from rootlessnet.host.sockets import HostSockets
+from rootlessnet.host.sources import Sources
 from rootlessnet.host.tap import Tap as TapDevice
 from rootlessnet.ipv6_default import settled
 from rootlessnet.netns.attach import Attachment
 from rootlessnet.netns.attach import attach as enter
+from rootlessnet.netns.given import Given
 from rootlessnet.netns.launch import Guest, launch
-from rootlessnet.netns.tap import Tap
+from rootlessnet.netns.tap import Link, Tap
 from rootlessnet.resolv_conf import ResolvConf
+from rootlessnet.stack.configuration import AddressPool
 from rootlessnet.stack.gateway import Gateway
-from rootlessnet.stack.host import SocketAddress
 from rootlessnet.stack.network import Network, Plan
-from rootlessnet.words import HostAddress
+from rootlessnet.wire import ethernet
 
 if TYPE_CHECKING:
+    from rootlessnet.control.api import Api
     from rootlessnet.control.description import InstanceDescription
+
+Tell = Callable[[str], None]
 
 _SECRET_SIZE = 16
 _M_TRIM_THRESHOLD = -1
@@ -58,14 +62,41 @@ _NO_NAMESERVER = (
     f"no nameserver in {resolv_conf.PATH}, so the guest resolves no names until there is one: "
     "add a line 'nameserver ADDRESS' to it, or give --dns ADDRESS"
 )
+_GONE = 1.0  # seconds between two looks for a namespace that is kept alive by us alone
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 # A shell asks whether the program that it waits for has died of these (bash(1), SIGNALS).
 _OF_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 
 
-def _addresses(nameservers: Iterable[HostAddress]) -> list[SocketAddress]:
-    """Where nameservers listen."""
-    return [(str(address), resolv_conf.PORT) for address in nameservers]
+def _say_nothing(_line: str) -> None:
+    """For who did not ask to be told."""
+
+
+def _plans(config: NetworkConfig) -> list[Plan]:
+    """The addresses of each family that the guest has."""
+    return [
+        Plan(one.cidr, one.gateway, one.dns_address if config.dns_forwarder else None, one.guest)
+        for one in (config, config.plan6)
+        if one is not None
+    ]
+
+
+def _pools(config: NetworkConfig) -> list[AddressPool]:
+    """What DHCP has to give, in each family."""
+    if not config.dhcp:
+        return []
+    return [
+        AddressPool(
+            [address.packed for address in plan.pool],
+            {
+                one.mac: one.address.packed
+                for one in config.reservations
+                if one.address.version == plan.cidr.version
+            },
+        )
+        for plan in (config, config.plan6)
+        if plan is not None
+    ]
 
 
 class Instance:
@@ -74,47 +105,63 @@ class Instance:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        tap: Tap,
+        link: Link,
         config: RunConfig | AttachConfig,
         claimed: Claim | None,
+        tell: Tell,
     ) -> None:
-        """Take the `tap`, which is given back when this fails, and the name. Raises
+        """Take the `link`, which is given back when this fails, and the name. Raises
         RootlessnetError, OSError.
         """
         self._loop = loop
         self._config = config
         self._claim = claimed
         self._control: Server | None = None
+        self._api: Api | None = None
+        self._look: asyncio.TimerHandle | None = None  # whether the namespace is still there
         self._started = time.time()
         self._deadline: asyncio.TimerHandle | None = None
         self._hurried = False
         self._status: asyncio.Future[ExitStatus] = loop.create_future()
-        self._served: Guest | Attachment | None = None
+        self._served: Guest | Attachment | Given | None = None
         self._watched = -1  # the descriptor that tells of its end
+        wanted = config.network
         try:
+            sources = Sources(wanted.outbound_addresses)
             self._reactor = Reactor(loop)
         except BaseException:
-            os.close(tap.fd)
+            os.close(link.fd)
             raise
-        wanted = config.network if tap.ipv6 else replace(config.network, ipv6=False)
-        self._tap = TapDevice(self._reactor, tap.fd, tap.vnet, wanted.offload)
-        dns = wanted.dns_address if wanted.dns_forwarder else None
-        plans = [Plan(wanted.cidr, wanted.gateway, dns, wanted.guest)]
-        if (plan6 := wanted.plan6) is not None:
-            dns6 = plan6.dns_address if wanted.dns_forwarder else None
-            plans.append(Plan(plan6.cidr, plan6.gateway, dns6, plan6.guest))
-        network = Network(plans, wanted.mtu, tap.mac, wanted.host_loopback)
-        self._resolv_conf = ResolvConfWatch(self._reactor)
-        self._nameservers = Nameservers(_addresses(self._wanted_nameservers()))
-        resolver = Resolver(self._reactor, self._nameservers, OwnNames(wanted.own_names))
-        self._sockets = HostSockets(self._reactor, resolver)
-        gateway = Gateway(network, self._tap, self._sockets, secrets.token_bytes(_SECRET_SIZE))
+        self._keeps_namespace = isinstance(link, Tap) and link.keeps_namespace
+        self._device: TapDevice | FrameLink
+        if isinstance(link, Tap):
+            self._device = TapDevice(self._reactor, link.fd, link.vnet, wanted.offload)
+            mac, has_ipv6 = link.mac, link.ipv6
+        else:
+            self._device = FrameLink(self._reactor, link.fd)
+            mac = ethernet.BROADCAST  # until the guest says its own
+            has_ipv6 = bool(wanted.ipv6)
+        if not has_ipv6:
+            wanted = replace(wanted, ipv6=False)
+        network = Network(_plans(wanted), wanted.mtu, mac, wanted.host_loopback)
+        self._names = HostNames(self._reactor, wanted.dns, wanted.own_names)
+        self._sockets = HostSockets(self._reactor, self._names.resolver, sources)
+        self._sockets.search_list = self._names.conf.search
+        gateway = Gateway(
+            network,
+            self._device,
+            self._sockets,
+            secrets.token_bytes(_SECRET_SIZE),
+            _pools(wanted),
+        )
         self._reactor.drive(gateway)
-        self._forwards = Forwards(self._reactor, gateway, self._sockets)
+        self._forwards = Forwards(self._reactor, gateway, self._sockets, tell)
         try:
-            self._tap.start(gateway.receive)
+            self._device.start(gateway.receive)
             if wanted.dns_forwarder:
-                self._resolv_conf.follow(self._host_names_changed)
+                self._names.follow(self._host_names_changed)
+                if self._names.lacks_nameserver:
+                    tell(_NO_NAMESERVER)
             self._forwards.open(*wanted.forwards)
         except BaseException:
             self.stop()
@@ -128,14 +175,21 @@ class Instance:
         return None if self._claim is None else self._claim.name
 
     @property
-    def lacks_nameserver(self) -> bool:
-        """Whether the guest can resolve no name but our own, until the host has a nameserver."""
-        return self._config.network.dns_forwarder and not self._wanted_nameservers()
-
-    @property
     def published(self) -> tuple[Forward, ...]:
         """The ports that are published, oldest first, each with its host port as it was found."""
         return self._forwards.published
+
+    @property
+    def state_folders(self) -> tuple[str, ...]:
+        """The folder of its control socket, if it has one."""
+        return () if self._claim is None else (self._claim.folder,)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All in which it will remove its own sockets."""
+        api = () if self._api is None else (self._api.folder,)
+        given = self._served.folders if isinstance(self._served, Given) else ()
+        return (*self.state_folders, *api, *given)
 
     def publish(self, *forwards: Forward | str) -> tuple[Forward, ...]:
         """Publish ports, all or none: Forwards, or texts like `8080:80`, `80` and `53:53/udp`.
@@ -147,6 +201,8 @@ class Instance:
         wanted: list[Forward] = []
         for forward in forwards:
             wanted += parse_forwards(forward) if isinstance(forward, str) else (forward,)
+        for one in wanted:
+            self._config.network.require_guest(one)
         return self._forwards.open(*wanted)
 
     def withdraw(self, forward: Forward) -> None:
@@ -198,12 +254,15 @@ class Instance:
             self._served = None
         if not self._reactor.closed:
             self._forwards.close_all()
-            self._resolv_conf.close()
+            self._names.close()
             self._sockets.close()
-            self._tap.close()
+            self._device.close()
             self._reactor.close()
-        if self._deadline is not None:
-            self._deadline.cancel()
+        for timer in (self._deadline, self._look):
+            if timer is not None:
+                timer.cancel()
+        if self._api is not None:
+            self._api.close()
         if self._control is not None:  # last: it says that the end has come
             self._control.close()
         elif self._claim is not None:
@@ -220,7 +279,7 @@ class Instance:
     def serve(self, guest: Guest) -> None:
         """Start the guest's command, and end with it. Raises CommandError, RootlessnetError."""
         self._served = guest
-        self._tell_guest()  # it was read earlier there
+        self._host_names_changed(self._names.conf)  # it was read earlier there
         guest.start_command()
         network = self._config.network
         if network.splice:
@@ -229,28 +288,53 @@ class Instance:
         self._watch(guest.fileno(), guest.poll)
         self._listen()
 
-    def follow(self, attachment: Attachment) -> None:
-        """End with the namespace, or with its process if it was named by one."""
+    def follow(self, attachment: Attachment | Given) -> None:
+        """End with the namespace, or with its process if it was named by one, or when the exit
+        descriptor is hung up. Raises RootlessnetError.
+        """
         self._served = attachment
-        self._tap.vanished = lambda: self._end(ExitStatus(0))
+        self._device.vanished = lambda: self._end(ExitStatus(0))
         if attachment.fileno() >= 0:
             self._watch(attachment.fileno(), lambda: ExitStatus(0) if attachment.gone() else None)
+        elif self._keeps_namespace:
+            self._look_at(attachment)
+        config = self._config
+        assert isinstance(config, AttachConfig)
+        if config.exit_fd is not None:
+            self._reactor.add_hangup(config.exit_fd, lambda: self._end(ExitStatus(0)))
+        if config.api_socket is not None:
+            from rootlessnet.control.api import Api  # with json, which few ever need
+
+            self._api = Api(self._loop, config.api_socket, self, config.network.guest)
         self._listen()
 
-    def _wanted_nameservers(self) -> tuple[HostAddress, ...]:
-        return self._config.network.dns or self._resolv_conf.conf.nameservers
-
     def _host_names_changed(self, conf: ResolvConf) -> None:
-        """The host's resolv.conf says something else. One that names nobody, as while there is no
-        network, leaves those to be asked who were.
-        """
-        if conf.nameservers and not self._config.network.dns:
-            self._nameservers.replace(_addresses(conf.nameservers))
-        self._tell_guest()
+        self._sockets.search_list = conf.search
+        if isinstance(self._served, Guest) and conf != ResolvConf():
+            self._served.follow_resolv_conf(conf)
 
-    def _tell_guest(self) -> None:
-        if isinstance(self._served, Guest) and self._resolv_conf.conf != ResolvConf():
-            self._served.follow_resolv_conf(self._resolv_conf.conf)
+    @property
+    def inherited(self) -> tuple[int, ...]:
+        """The descriptors that it was given to use."""
+        config = self._config
+        if not isinstance(config, AttachConfig):
+            return ()
+        return tuple(one for one in (config.ready_fd, config.exit_fd) if one is not None)
+
+    def announce(self) -> None:
+        """Tell whoever waits for it that all works."""
+        config = self._config
+        if isinstance(config, AttachConfig) and config.ready_fd is not None:
+            with suppress(OSError):  # nobody waits any more
+                os.write(config.ready_fd, b"1")
+            os.close(config.ready_fd)
+
+    def _look_at(self, attachment: Attachment | Given) -> None:
+        """End once the namespace is gone that nothing but our own descriptor keeps alive."""
+        if attachment.gone():
+            self._end(ExitStatus(0))
+        else:
+            self._look = self._loop.call_later(_GONE, self._look_at, attachment)
 
     def _listen(self) -> None:
         """Begin to answer those who ask for this instance by its name."""
@@ -268,7 +352,7 @@ class Instance:
             return
         if self._sockets.splices is not None:
             self._sockets.splices.end_supply()
-        self._tap.read_all()
+        self._device.read_all()
         before = self._sockets.unfinished()
         patience = self._loop.time() + _LINGER
         while before and self._loop.time() < patience:
@@ -302,37 +386,45 @@ class Instance:
             self._status.set_result(status)
 
 
-async def start(config: RunConfig) -> Instance:
+async def start(config: RunConfig, *, tell: Tell = _say_nothing) -> Instance:
     """Start a command in namespaces of its own, with its network on the running loop.
 
-    Raises RootlessnetError; nothing is left running then.
+    `tell` is called with a line for the user when there is news: published ports have no room for
+    more connections. Raises RootlessnetError; nothing is left running then.
     """
     with limits.explained():
         limits.require_descriptors()
         config = settled(config)
         guest = launch(config)
-        return await _start(guest, config, lambda instance: instance.serve(guest))
+        return await _start(guest, config, lambda instance: instance.serve(guest), tell)
 
 
-async def attach(config: AttachConfig) -> Instance:
-    """Give a namespace that exists a network on the running loop. Raises RootlessnetError."""
+async def attach(config: AttachConfig, *, tell: Tell = _say_nothing) -> Instance:
+    """Give a namespace that exists a network on the running loop; `tell` is as for `start`. Raises
+    RootlessnetError.
+    """
     with limits.explained():
         limits.require_descriptors()
         config = settled(config)
         attachment = enter(config)
-        return await _start(attachment, config, lambda instance: instance.follow(attachment))
+        instance = await _start(
+            attachment, config, lambda instance: instance.follow(attachment), tell
+        )
+        instance.announce()
+        return instance
 
 
 async def _start(
-    served: Guest | Attachment,
+    served: Guest | Attachment | Given,
     config: RunConfig | AttachConfig,
     begin: Callable[[Instance], None],
+    tell: Tell,
 ) -> Instance:
     claimed: Claim | None = None
     try:
         claimed = claim(config.name)
-        tap = await _receive_tap(served)
-        instance = Instance(asyncio.get_running_loop(), tap, config, claimed)
+        link = await _receive_link(served)
+        instance = Instance(asyncio.get_running_loop(), link, config, claimed, tell)
     except BaseException:
         served.close()
         if claimed is not None:
@@ -346,8 +438,8 @@ async def _start(
     return instance
 
 
-async def _receive_tap(served: Guest | Attachment) -> Tap:
-    receiving = asyncio.get_running_loop().run_in_executor(None, served.receive_tap)
+async def _receive_link(served: Guest | Attachment | Given) -> Link:
+    receiving = asyncio.get_running_loop().run_in_executor(None, served.receive_link)
     try:
         return await asyncio.shield(receiving)
     except asyncio.CancelledError:
@@ -361,7 +453,8 @@ def run_guest(
     guest: Guest,
     config: RunConfig,
     published: Callable[[Forward], None] | None,
-    warned: Callable[[str], None] | None,
+    tell: Tell | None,
+    hardening: bool,
 ) -> ExitStatus:
     """Run a launched guest's command to its end, passing signals on; its exit status."""
 
@@ -369,35 +462,47 @@ def run_guest(
         guest.stop_with_command()
         instance.serve(guest)
 
-    return _run(guest, config, begin, published, warned)
+    return _run(guest, config, begin, published, tell, hardening)
 
 
 def run_attachment(
-    attachment: Attachment,
+    attachment: Attachment | Given,
     config: AttachConfig,
     published: Callable[[Forward], None] | None,
-    warned: Callable[[str], None] | None,
+    tell: Tell | None,
+    hardening: bool,
+    sandbox: bool,
 ) -> ExitStatus:
     """Serve a namespace until it, its process or this program is to end; 0."""
-    return _run(attachment, config, lambda instance: instance.follow(attachment), published, warned)
+
+    def begin(instance: Instance) -> None:
+        instance.follow(attachment)
+        if sandbox:
+            _enter_sandbox(instance)
+
+    return _run(attachment, config, begin, published, tell, hardening)
 
 
 def _run(
-    served: Guest | Attachment,
+    served: Guest | Attachment | Given,
     config: RunConfig | AttachConfig,
     begin: Callable[[Instance], None],
     published: Callable[[Forward], None] | None,
-    warned: Callable[[str], None] | None,
+    tell: Tell | None,
+    hardening: bool,
 ) -> ExitStatus:
     """Run an instance on a loop of its own. The loop is made while the child is still at work."""
     limits.raise_descriptor_limit()
     _keep_memory()
+    if hardening:  # the children are forked
+        harden.prepare()
     with ExitStack() as ending:
         loop = ending.enter_context(closing(uvloop.new_event_loop()))
         claimed = claim(config.name)
         if claimed is not None:
             ending.callback(claimed.release)
-        instance = Instance(loop, served.receive_tap(), config, claimed)
+        link = served.receive_link()
+        instance = Instance(loop, link, config, claimed, tell or _say_nothing)
         # `stop` twice: where nothing else can end what runs, and before signals have their own
         # effects again, which would leave it half done.
         ending.callback(instance.stop)
@@ -409,13 +514,39 @@ def _run(
             for wanted, found in zip(config.network.forwards, instance.published, strict=True):
                 if wanted != found:
                     published(found)
-        if warned is not None and instance.lacks_nameserver:
-            warned(_NO_NAMESERVER)
         begin(instance)
+        if hardening:  # before a packet is looked at, and while the command begins
+            _harden(instance, served)
+        instance.announce()
         gc.freeze()  # what start-up made stays: the collector need not look at it again
         status = loop.run_until_complete(instance.wait())
     ended_alike = status.signal in _OF_THE_KEYBOARD and status.signal in signals.received
     return status if ended_alike else ExitStatus(status)
+
+
+def _harden(instance: Instance, served: Guest | Attachment | Given) -> None:
+    """Give up what the instance does not need: this process has nothing else to do."""
+    signalled = served.signalled if isinstance(served, Guest) else ()
+    # Who may signal anybody must know whom to: without a PID namespace it looks into processes.
+    harden.harden(
+        removable=instance.folders,
+        keep=instance.inherited,
+        signalled=signalled,
+        files=signalled is not None,
+    )
+
+
+def _enter_sandbox(instance: Instance) -> None:
+    """Leave the host's files. Raises RootlessnetError."""
+    from rootlessnet.netns import sandbox  # which few ask for
+
+    try:
+        sandbox.enter(readable=harden.readable(), writable=instance.state_folders)
+    except OSError as error:
+        raise RootlessnetError(
+            f"cannot make a sandbox ({error.strerror}): do without --enable-sandbox, or see "
+            "rootlessnet doctor for user namespaces"
+        ) from error
 
 
 def _keep_memory() -> None:

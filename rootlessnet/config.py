@@ -18,6 +18,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from rootlessnet.added_host import AddedHost
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward, require_no_overlap
+from rootlessnet.reservation import Reservation, require_each_once
 from rootlessnet.words import (
     HostAddress,
     address_or_none,
@@ -36,11 +37,14 @@ DEFAULT_TAP_NAME = "tap0"
 GATEWAY_NAME = "host.rootlessnet.internal"
 
 PROCESS_IDS = range(1, 2**31)
+DESCRIPTORS = range(2**31)
+SOCKET_PATH_SIZE = 107  # bytes: sun_path of sockaddr_un, less the null
 MTU_MIN = 576  # RFC 791: every host takes a datagram of 576 bytes
 MTU_MIN_6 = 1280  # RFC 8200 5: no link of IPv6 takes less
 MTU_MAX = 65521  # what a TAP device takes: 65535 less the Ethernet header
 GATEWAY_OFFSET, DNS_OFFSET, GUEST_OFFSET = 2, 3, 100  # the address plan of slirp4netns
 GUEST_OFFSET_6 = 0x100  # ::100
+POOL_OFFSETS, POOL_OFFSETS_6 = range(15, 31), range(0x15, 0x31)
 
 _PREFIXES = range(1, 26)  # /25 is the longest that has room for GUEST_OFFSET
 _PREFIXES_6 = range(8, 120)
@@ -55,6 +59,7 @@ _SPECIAL_NETWORKS: dict[IPv4Network | IPv6Network, str] = {
 }
 _NAME_LENGTH = 64  # characters of an instance's name; the path of its socket holds few more
 _EMPTY_TARGET = "the target is empty: name a process id or the path of a network namespace"
+_MAC_SIZE = 6  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,10 @@ class NetworkConfig:
     the resolv.conf of the host. `hosts` are names that the guest can resolve beyond the host's own.
     `host_loopback` lets the guest reach the host's loopback at the gateway's address. `offload` has
     the kernel cut and sum segments where it can. `splice` leads clients on the host's loopback to
-    a published TCP port past the TAP, in a guest that has a command. Raises `UsageError`.
+    a published TCP port past the TAP, where the guest is that of a `RunConfig`. `dhcp` answers what
+    configures itself, with an address of `reservations` for who has one there. What the guest opens
+    leaves from `outbound_address`, or over IPv6 from `outbound_address_6`, where one is given,
+    unless it goes to the host's loopback. Raises `UsageError`.
     """
 
     cidr: IPv4Network = DEFAULT_CIDR
@@ -78,11 +86,15 @@ class NetworkConfig:
     tap_name: str = DEFAULT_TAP_NAME
     host_loopback: bool = False
     offload: bool = True
-    splice: bool = False
+    splice: bool = True
+    dhcp: bool = True
+    reservations: tuple[Reservation, ...] = ()
     dns: tuple[HostAddress, ...] = ()
     dns_forwarder: bool = True
     hosts: tuple[AddedHost, ...] = ()
     forwards: tuple[Forward, ...] = ()
+    outbound_address: IPv4Address | None = None
+    outbound_address_6: IPv6Address | None = None
 
     def __post_init__(self) -> None:
         require("CIDR", self.cidr, IPv4Network, "IPv4Network('10.0.2.0/24')")
@@ -103,6 +115,12 @@ class NetworkConfig:
         require("host_loopback", self.host_loopback, bool, "True or False")
         require("offload", self.offload, bool, "True or False")
         require("splice", self.splice, bool, "True or False")
+        require("dhcp", self.dhcp, bool, "True or False")
+        require("reservations", self.reservations, tuple, "a tuple of Reservation")
+        for reservation in self.reservations:
+            require("reservation", reservation, Reservation, "a Reservation")
+            self._check_reservation(reservation)
+        require_each_once(self.reservations)
         require("dns", self.dns, tuple, "a tuple of addresses")
         for nameserver in self.dns:
             require("nameserver", nameserver, HostAddress, "ip_address('192.0.2.53')")
@@ -114,7 +132,15 @@ class NetworkConfig:
         require("forwards", self.forwards, tuple, "a tuple of Forward")
         for forward in self.forwards:
             require("published port", forward, Forward, "Forward(8080, 80)")
+            self.require_guest(forward)
         require_no_overlap(self.forwards)
+        for kind, address, example in (
+            (IPv4Address | None, self.outbound_address, "IPv4Address('192.0.2.1')"),
+            (IPv6Address | None, self.outbound_address_6, "IPv6Address('2001:db8::1')"),
+        ):
+            require("outbound address", address, kind, example)
+            if address is not None:
+                require_single_host(address)
 
     @property
     def gateway(self) -> IPv4Address:
@@ -146,9 +172,55 @@ class NetworkConfig:
         return self.cidr.network_address + GUEST_OFFSET
 
     @property
+    def pool(self) -> tuple[IPv4Address, ...]:
+        """The addresses that DHCP gives to anybody."""
+        return tuple(self.cidr.network_address + offset for offset in POOL_OFFSETS)
+
+    @property
     def plan6(self) -> "Plan6 | None":
         """The addresses of IPv6, if the guest has it or will, as `ipv6_default` has settled."""
         return None if self.ipv6 is False or self.cidr6 is None else Plan6(self.cidr6)
+
+    @property
+    def outbound_addresses(self) -> tuple[HostAddress, ...]:
+        both = (self.outbound_address, self.outbound_address_6)
+        return tuple(address for address in both if address is not None)
+
+    def require_guest(self, forward: Forward) -> None:
+        """Raise `UsageError` for a published port of an address that no guest can have here."""
+        address = forward.guest_address
+        if address is None:
+            return
+        plan6 = self.plan6
+        if isinstance(address, IPv4Address):
+            own = {self.gateway, self.dns_address, self.cidr.network_address}
+            possible = address in self.cidr and address not in own | {self.cidr.broadcast_address}
+        else:
+            possible = plan6 is not None and plan6.is_for_a_guest(address)
+        if not possible:
+            raise UsageError(
+                f"{address} in {forward} is no address for a guest of "
+                f"{' and '.join(str(one.cidr) for one in (self, plan6) if one is not None)}: "
+                f"name one like {self.guest}"
+            )
+
+    def _check_reservation(self, reservation: Reservation) -> None:
+        if not self.dhcp:
+            raise UsageError(f"{reservation} is of no use without DHCP: leave one of the two out")
+        address = reservation.address
+        plan = self if address.version == self.cidr.version else self.plan6
+        if plan is None:
+            if self.ipv6 is False:
+                raise UsageError(f"{reservation}: the guest has no IPv6, leave it out")
+            return  # it is judged when the network is settled
+        cidr = plan.cidr
+        if address not in cidr:
+            raise UsageError(f"{reservation}: take an address of the guest's network {cidr}")
+        taken = {cidr.network_address, plan.gateway, plan.dns_address}
+        if address in taken or (plan is self and address == cidr.broadcast_address):
+            raise UsageError(
+                f"{reservation}: {address} is no node's, take another address of {cidr}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +240,15 @@ class Plan6:
     @property
     def guest(self) -> IPv6Address:
         return self.cidr.network_address + GUEST_OFFSET_6
+
+    def is_for_a_guest(self, address: IPv6Address) -> bool:
+        own = (self.gateway, self.dns_address, self.cidr.network_address)
+        return address in self.cidr and address not in own
+
+    @property
+    def pool(self) -> tuple[IPv6Address, ...]:
+        """The addresses that DHCPv6 gives to anybody."""
+        return tuple(self.cidr.network_address + offset for offset in POOL_OFFSETS_6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,20 +281,62 @@ class RunConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class AttachConfig:
-    """A namespace that exists: by process id, or by the path of a network namespace.
+class TapDescriptor:
+    """A TAP that is open already, by the number of its descriptor. Raises `UsageError`."""
 
-    `userns_path` None: the user namespace of the process, or for a path the caller's. `name` None:
-    a random one. Raises `UsageError`.
+    number: int
+
+    def __post_init__(self) -> None:
+        require("descriptor", self.number, int, "its number")
+        _check_descriptor("TAP", self.number)
+
+    def __str__(self) -> str:
+        return f"descriptor {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSocket:
+    """A SOCK_SEQPACKET socket to be made at `path`, to which the guest connects, a virtual machine
+    for example: each message is a frame. Raises `UsageError`.
     """
 
-    target: int | str
+    path: str
+
+    def __post_init__(self) -> None:
+        require("path", self.path, str, "a text")
+        _check_socket_path(self.path)
+
+    def __str__(self) -> str:
+        return self.path
+
+
+Target = int | str | TapDescriptor | FrameSocket
+
+
+@dataclass(frozen=True, slots=True)
+class AttachConfig:
+    """A guest that exists: by the id of a process, by the path of a network namespace, or by what
+    carries its frames.
+
+    `userns_path` None: the user namespace of the process, or for a path the caller's. `name` None:
+    a random one. `configure` False leaves the interface as it is found or made, without address.
+    `mac` is the hardware address to give it, 6 bytes; None leaves it that, too. Once all works, `1`
+    is written to `ready_fd`, which is closed then; when `exit_fd` is hung up, all ends.
+    `api_socket` is the path of a socket for slirp4netns's clients. Raises `UsageError`.
+    """
+
+    target: Target
     userns_path: str | None = None
     network: NetworkConfig = field(default_factory=NetworkConfig)
     name: str | None = None
+    configure: bool = True
+    mac: bytes | None = None
+    ready_fd: int | None = None
+    exit_fd: int | None = None
+    api_socket: str | None = None
 
     def __post_init__(self) -> None:
-        require("target", self.target, int | str, "a process id or a path")
+        require("target", self.target, Target, "a process id or a path")
         if self.target == "":
             raise UsageError(_EMPTY_TARGET)
         if isinstance(self.target, int) and self.target not in PROCESS_IDS:
@@ -225,6 +348,17 @@ class AttachConfig:
         require("network", self.network, NetworkConfig, "a NetworkConfig")
         require("name", self.name, str | None, "a text")
         _check_name(self.name)
+        require("configure", self.configure, bool, "True or False")
+        require("mac", self.mac, bytes | None, "6 bytes")
+        if self.mac is not None:
+            _check_mac(self.mac)
+        for what, descriptor in (("ready", self.ready_fd), ("exit", self.exit_fd)):
+            require(f"{what}_fd", descriptor, int | None, "the number of a descriptor")
+            if descriptor is not None:
+                _check_descriptor(what, descriptor)
+        require("api_socket", self.api_socket, str | None, "a path")
+        if self.api_socket is not None:
+            _check_socket_path(self.api_socket)
 
 
 def parse_cidr(text: str) -> IPv4Network:
@@ -290,6 +424,19 @@ def parse_nameserver(text: str) -> HostAddress:
         )
     _check_nameserver(address)
     return address
+
+
+def parse_mac(text: str) -> bytes:
+    """A hardware address, such as 02:00:5e:10:00:01."""
+    pairs = text.split(":")
+    if len(pairs) != _MAC_SIZE or not all(_is_hex_pair(pair) for pair in pairs):
+        raise UsageError(
+            f"{quoted(text)} is not a MAC address: write 6 bytes in hexadecimal, "
+            "separated by ':', like 02:00:5e:10:00:01"
+        )
+    mac = bytes(int(pair, 16) for pair in pairs)
+    _check_mac(mac)
+    return mac
 
 
 def parse_name(text: str) -> str:
@@ -367,6 +514,39 @@ def _check_name(name: str | None) -> None:
             f"name {quoted(name)} is not possible: take 1 to {_NAME_LENGTH} of the letters a to z "
             "and A to Z, digits, '_', '-' and '.', with a letter or digit first, "
             "and not digits alone"
+        )
+
+
+def _check_mac(mac: bytes) -> None:
+    if len(mac) != _MAC_SIZE:
+        raise UsageError(f"a MAC address has {_MAC_SIZE} bytes, not {len(mac)}: give all of them")
+    if mac[0] & 1 or not any(mac):
+        raise UsageError(
+            f"MAC address {mac.hex(':')} is no interface's own: take one whose first byte is even, "
+            "like 02:00:5e:10:00:01"
+        )
+
+
+def _is_hex_pair(text: str) -> bool:
+    return 1 <= len(text) <= 2 and all(letter in "0123456789abcdefABCDEF" for letter in text)
+
+
+def _check_descriptor(what: str, number: int) -> None:
+    if number not in DESCRIPTORS:
+        raise UsageError(f"{what} descriptor {number} is none: give the number of one that is open")
+
+
+def _check_socket_path(path: str) -> None:
+    try:
+        size = len(path.encode(errors="surrogateescape"))
+    except UnicodeEncodeError:
+        size = 0
+    if not size or "\0" in path:
+        raise UsageError(f"{quoted(path)} is no path for a socket: name a file to be made")
+    if size > SOCKET_PATH_SIZE:
+        raise UsageError(
+            f"the path of the socket {quoted(path)} has {size} bytes, {SOCKET_PATH_SIZE} are "
+            "possible: take a shorter one"
         )
 
 

@@ -4,6 +4,9 @@ The grammar is that of Docker and podman:
 
     [HOST_IP:][HOST_PORT[-END]:]GUEST_PORT[-END][/PROTOCOL]
 
+with one thing more, a GUEST_IP, for a guest that has other addresses than its first: it stands in
+brackets, whatever its family, and behind a host port, as in `8080:[10.0.2.101]:80`.
+
 Without HOST_PORT, or with 0 (`80`, `:80`, `127.0.0.1::80`, `0:80`), any free port of the host will
 do. Ranges of equal length are paired, port by port, each pair a `Forward` of its own; a range of
 host ports for one guest port means the first of them that is free. PROTOCOL is tcp or udp; tcp4,
@@ -56,7 +59,8 @@ class Forward:
 
     A `host_port` of 0 is any that is free; with `host_port_end` it is the first one that is free
     from `host_port` to `host_port_end`. `host_address` None means every address of the host. A
-    link-local address needs its interface as scope. Raises `UsageError`.
+    link-local address needs its interface as scope. `guest_address` None means the address that
+    the guest is given. Raises `UsageError`.
     """
 
     host_port: int
@@ -64,6 +68,7 @@ class Forward:
     protocol: Protocol = "tcp"
     host_address: HostAddress | None = None
     host_port_end: int | None = None
+    guest_address: HostAddress | None = None
 
     def __post_init__(self) -> None:
         for port in (self.host_port, self.guest_port):
@@ -85,6 +90,9 @@ class Forward:
         if self.host_address is not None:
             require("host address", self.host_address, HostAddress, "ip_address('127.0.0.1')")
             require_single_host(self.host_address)
+        if self.guest_address is not None:
+            require("guest address", self.guest_address, HostAddress, "ip_address('10.0.2.101')")
+            require_single_host(self.guest_address)
 
     def __str__(self) -> str:
         match self.host_address:
@@ -98,9 +106,12 @@ class Forward:
             host += f"{self.host_port}-{self.host_port_end}:"
         elif self.host_port != FREE:
             host += f"{self.host_port}:"
+        elif self.guest_address is not None:
+            host += f"{FREE}:"
         elif host:
             host += ":"
-        return f"{host}{self.guest_port}/{self.protocol}"
+        guest = "" if self.guest_address is None else f"[{self.guest_address}]:"
+        return f"{host}{guest}{self.guest_port}/{self.protocol}"
 
     @property
     def host_ports(self) -> range:
@@ -155,6 +166,7 @@ def parse_forwards(text: str) -> tuple[Forward, ...]:
             f"protocol {quoted(protocol_word)} in {quoted(text)} is not known: "
             "write /tcp or /udp, or with the host's family /tcp4, /tcp6, /udp4 or /udp6"
         )
+    guest, ports = _split_guest(ports, text)
     address, host_word, guest_word = _split(ports, text)
     protocol, wildcard = written
     if address is None:
@@ -164,25 +176,47 @@ def parse_forwards(text: str) -> tuple[Forward, ...]:
             f"{address} in {quoted(text)} is an IPv{address.version} address: "
             f"write /{protocol} or /{protocol}{address.version}"
         )
+    pairs = _pair(host_word, guest_word, text)
+    return tuple(
+        Forward(first, port, protocol, address, last, guest) for first, last, port in pairs
+    )
+
+
+def _pair(host_word: str, guest_word: str, text: str) -> list[tuple[int, int | None, int]]:
+    """The host's first and, if there is a choice, last port, with the guest's port."""
     guest_ports = _parse_ports(guest_word, text)
     if host_word in ("", "0"):  # Docker takes both
-        return tuple(Forward(FREE, port, protocol, address) for port in guest_ports)
+        return [(FREE, None, port) for port in guest_ports]
     host_ports = _parse_ports(host_word, text)
     if len(host_ports) > 1 and len(guest_ports) == 1:
-        return (Forward(host_ports[0], guest_ports[0], protocol, address, host_ports[-1]),)
+        return [(host_ports[0], host_ports[-1], guest_ports[0])]
     if len(host_ports) != len(guest_ports):
         raise UsageError(
             f"{quoted(text)} pairs ports of the host with ports of the guest, {len(host_ports)} "
             f"with {len(guest_ports)}: make both ranges equally long"
         )
-    pairs = zip(host_ports, guest_ports, strict=True)
-    return tuple(Forward(host, guest, protocol, address) for host, guest in pairs)
+    return [(host, None, guest) for host, guest in zip(host_ports, guest_ports, strict=True)]
 
 
 def _names_a_unix_socket(text: str, ports: str, *, known: bool) -> bool:
     """Whether it is written as ssh -L or socat has it: `8080:unix:PATH`, `8080:/PATH`, `./PATH`."""
     is_path = not known and (not ports or ports.endswith((":", ".")))
     return is_path or "unix" in text.lower().split(":")
+
+
+def _split_guest(ports: str, text: str) -> tuple[HostAddress | None, str]:
+    """The guest's address, if one stands in brackets before its port, and the text without it."""
+    host, opening, rest = ports.partition(":[")
+    if not opening:
+        return None, ports
+    word, closing, guest_ports = rest.partition("]:")
+    address = address_or_none(word)
+    if not closing or address is None:
+        raise UsageError(
+            f"{quoted(rest)} in {quoted(text)} is not an address and port of the guest: "
+            "write them like 8080:[10.0.2.101]:80"
+        )
+    return address, f"{host}:{guest_ports}"
 
 
 def _split(ports: str, text: str) -> tuple[HostAddress | None, str, str]:

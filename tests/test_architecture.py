@@ -23,10 +23,10 @@ LAYERS = (
     {"stack"},
     {"errors"},
     {"words"},
-    {"added_host", "forward"},
-    {"config", "exit_status", "limits", "resolv_conf"},
+    {"added_host", "forward", "reservation"},
+    {"config", "exit_status", "limits", "resolv_conf", "socket_file", "state_folder"},
     {"ipv6_default"},
-    {"host", "netns", "control"},
+    {"host", "netns", "control", "hardening"},
     {"app"},
     {"rootlessnet"},
     {"cli"},
@@ -35,11 +35,11 @@ LAYERS = (
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
-    *("errors", "words", "added_host", "forward", "config", "exit_status", "limits"),
-    *("resolv_conf", "ipv6_default"),
+    *("errors", "words", "added_host", "forward", "reservation", "config", "exit_status"),
+    *("limits", "resolv_conf", "ipv6_default", "socket_file", "state_folder"),
 }
 # A packet never comes this way: it needs the values alone of what stands below it.
-APART = {"control"}
+APART = {"control", "hardening"}
 SANS_IO = {"wire", "tcp", "stack"}
 IO = {"asyncio", "os", "select", "selectors", "socket", "subprocess", "threading", "time"}
 DEPENDENCIES = {

@@ -1,18 +1,22 @@
 """What a user may ask for: each rule once as an example, all of them under random text."""
 
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rootlessnet.config import (
+    SOCKET_PATH_SIZE,
     AttachConfig,
+    FrameSocket,
     NetworkConfig,
     RunConfig,
+    TapDescriptor,
     parse_cidr,
     parse_cidr6,
+    parse_mac,
     parse_mtu,
     parse_name,
     parse_nameserver,
@@ -25,6 +29,7 @@ from rootlessnet.forward import Forward
 PARSERS: list[Callable[[str], object]] = [
     parse_cidr,
     parse_cidr6,
+    parse_mac,
     parse_mtu,
     parse_name,
     parse_name,
@@ -235,6 +240,28 @@ class TestName:
         assert str(caught.value).isprintable()
 
 
+class TestParseMac:
+    @pytest.mark.parametrize("text", ["02:00:5e:10:00:01", "02:00:5E:10:00:01", "2:0:5e:10:0:1"])
+    def test_reads(self, text: str) -> None:
+        assert parse_mac(text) == bytes([2, 0, 0x5E, 0x10, 0, 1])
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("", "'' is not a MAC address: write 6 bytes in hexadecimal"),
+            ("02:00:5e:10:00", "is not a MAC address"),
+            ("02:00:5e:10:00:01:02", "is not a MAC address"),
+            ("02:00:5e:10:00:zz", "is not a MAC address"),
+            ("02:00:5e:10:00:001", "is not a MAC address"),
+            ("02-00-5e-10-00-01", "is not a MAC address"),
+            ("01:00:5e:10:00:01", "01:00:5e:10:00:01 is no interface's own"),
+            ("00:00:00:00:00:00", "is no interface's own"),
+        ],
+    )
+    def test_says_what_is_wrong_with(self, text: str, said: str) -> None:
+        assert said in complaint(parse_mac, text)
+
+
 class TestConfigs:
     def test_the_address_plan_is_that_of_slirp4netns(self) -> None:
         network = NetworkConfig()
@@ -243,6 +270,21 @@ class TestConfigs:
             "10.0.2.3",
             "10.0.2.100",
         ]
+
+    @pytest.mark.parametrize(
+        "address", ["10.0.3.1", "10.0.2.0", "10.0.2.2", "10.0.2.3", "10.0.2.255"]
+    )
+    def test_a_published_port_of_an_address_that_is_no_guest_s(self, address: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            NetworkConfig(forwards=(Forward(1, 2, guest_address=IPv4Address(address)),))
+        assert str(caught.value) == (
+            f"{address} in 1:[{address}]:2/tcp is no address for a guest of 10.0.2.0/24: "
+            "name one like 10.0.2.100"
+        )
+
+    def test_a_published_port_of_any_guest_s(self) -> None:
+        forward = Forward(1, 2, guest_address=IPv4Address("10.0.2.254"))
+        assert NetworkConfig(forwards=(forward,)).forwards == (forward,)
 
     def test_the_longest_prefix_has_room_for_the_guest(self) -> None:
         network = NetworkConfig(cidr=IPv4Network("192.0.2.128/25"))
@@ -284,6 +326,19 @@ class TestConfigs:
             lambda: AttachConfig(target="/proc/1\0"),
             lambda: AttachConfig(target=1, name="a b"),
             lambda: RunConfig(command=("true",), name=""),
+            lambda: NetworkConfig(outbound_address=IPv4Address("224.0.0.1")),
+            lambda: NetworkConfig(outbound_address_6=IPv6Address("fe80::1")),
+            lambda: TapDescriptor(-1),
+            lambda: FrameSocket(""),
+            lambda: FrameSocket("a\0b"),
+            lambda: FrameSocket("\ud800"),
+            lambda: FrameSocket("x" * (SOCKET_PATH_SIZE + 1)),
+            lambda: AttachConfig(target=1, mac=bytes(5)),
+            lambda: AttachConfig(target=1, mac=bytes(6)),
+            lambda: AttachConfig(target=1, mac=b"\x01" + bytes(5)),
+            lambda: AttachConfig(target=1, ready_fd=-1),
+            lambda: AttachConfig(target=1, exit_fd=2**31),
+            lambda: AttachConfig(target=1, api_socket="é" * 54),
         ],
     )
     def test_the_python_api_meets_the_rules_of_the_command_line(
@@ -309,6 +364,9 @@ class TestConfigs:
             (NetworkConfig, {"host_loopback": "no"}, "give True or False"),
             (NetworkConfig, {"offload": 1}, "give True or False"),
             (NetworkConfig, {"splice": "yes"}, "give True or False"),
+            (NetworkConfig, {"dhcp": None}, "give True or False"),
+            (NetworkConfig, {"reservations": []}, "give a tuple of Reservation"),
+            (NetworkConfig, {"reservations": ("",)}, "give a Reservation"),
             (NetworkConfig, {"dns": "192.0.2.53"}, "give a tuple of addresses"),
             (NetworkConfig, {"dns": ("192.0.2.53",)}, "nameserver '192.0.2.53' is of type str"),
             (NetworkConfig, {"forwards": ("8080:80",)}, "give Forward(8080, 80)"),
@@ -324,6 +382,16 @@ class TestConfigs:
             (AttachConfig, {"target": True}, "give a process id or a path"),
             (AttachConfig, {"target": 1, "userns_path": 1}, "give a path"),
             (AttachConfig, {"target": 1, "network": {}}, "give a NetworkConfig"),
+            (AttachConfig, {"target": 1, "configure": 1}, "give True or False"),
+            (AttachConfig, {"target": 1, "mac": "02:00:00:00:00:01"}, "give 6 bytes"),
+            (AttachConfig, {"target": 1, "ready_fd": "3"}, "give the number of a descriptor"),
+            (AttachConfig, {"target": 1, "exit_fd": True}, "give the number of a descriptor"),
+            (AttachConfig, {"target": 1, "api_socket": b"/tmp/s"}, "give a path"),
+            (TapDescriptor, {"number": "3"}, "give its number"),
+            (FrameSocket, {"path": 3}, "path 3 is of type int"),
+            (NetworkConfig, {"outbound_address": IPv6Address("::1")}, "IPv4Address('192.0.2.1')"),
+            (NetworkConfig, {"outbound_address_6": "::1"}, "IPv6Address('2001:db8::1')"),
+            (Forward, PORTS | {"guest_address": "10.0.2.101"}, "give ip_address('10.0.2.101')"),
         ],
     )
     def test_a_value_of_a_wrong_type_is_named(

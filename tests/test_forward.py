@@ -14,6 +14,7 @@ from rootlessnet.words import HostAddress
 
 ANY_4, ANY_6 = IPv4Address("0.0.0.0"), IPv6Address("::")
 LOOPBACK = IPv4Address("127.0.0.1")
+OTHER = IPv4Address("10.0.2.101")
 
 
 def is_that_of_one_host(address: HostAddress) -> bool:
@@ -31,7 +32,14 @@ link_local = st.builds(
 )
 host_addresses = st.ip_addresses().filter(is_that_of_one_host) | link_local
 protocols = st.sampled_from(["tcp", "udp"])
-settled = st.builds(Forward, ports, ports, protocols, st.none() | host_addresses)
+settled = st.builds(
+    Forward,
+    host_port=ports,
+    guest_port=ports,
+    protocol=protocols,
+    host_address=st.none() | host_addresses,
+    guest_address=st.none() | host_addresses,
+)
 any_free = settled.map(lambda forward: replace(forward, host_port=0))
 first_free = st.builds(
     lambda forward, ends: replace(forward, host_port=min(ends), host_port_end=max(ends)),
@@ -72,6 +80,9 @@ def test_a_range_is_its_ports_pair_by_pair(first: Forward, further: int, host_to
     if first.host_address is not None:
         bare = str(first.host_address)
         host = f"[{bare}]:" if ":" in bare else f"{bare}:"
+    if first.guest_address is not None:
+        guest = f"[{first.guest_address}]:{guest}"
+        host += "" if host_too else "0"
     if host_too:
         host += f"{first.host_port}-{first.host_port + further}"
     assert parse_forwards(f"{host}:{guest}/{first.protocol}") == wanted
@@ -123,6 +134,11 @@ def test_a_message_stays_readable_when_the_word_is_endless() -> None:
         ("8000-8010:80", Forward(8000, 80, host_port_end=8010)),
         ("127.0.0.1:8000-8010:80/udp", Forward(8000, 80, "udp", LOOPBACK, 8010)),
         ("8000-8000:80", Forward(8000, 80)),
+        # Another address of the guest's.
+        ("8080:[10.0.2.101]:80", Forward(8080, 80, guest_address=OTHER)),
+        ("0:[10.0.2.101]:53/udp", Forward(0, 53, "udp", guest_address=OTHER)),
+        ("[::1]:1:[10.0.2.101]:2", Forward(1, 2, "tcp", IPv6Address("::1"), guest_address=OTHER)),
+        ("127.0.0.1:1-2:[10.0.2.101]:3", Forward(1, 3, "tcp", LOOPBACK, 2, OTHER)),
     ],
 )
 def test_reads(text: str, forward: Forward) -> None:
@@ -189,6 +205,9 @@ def test_reads_ranges(text: str, several: tuple[str, ...]) -> None:
         ("224.0.0.1:1:2", "224.0.0.1 is a multicast or broadcast address"),
         ("255.255.255.255:1:2", "multicast or broadcast"),
         ("[ff02::1%eth0]:1:2", "multicast or broadcast"),
+        ("8080:[10.0.2.101:80", "'10.0.2.101:80' in '8080:[10.0.2.101:80' is not an address and"),
+        ("8080:[10.0.2]:80", "write them like 8080:[10.0.2.101]:80"),
+        ("8080:[224.0.0.1]:80", "multicast or broadcast"),
     ],
 )
 def test_says_what_is_wrong_with(text: str, said: str) -> None:

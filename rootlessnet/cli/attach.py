@@ -40,11 +40,19 @@ class _Arguments(NetworkArguments):
 
 def attach(words: list[str]) -> int:
     """Serve the namespace that `words` name until it ends; returns the exit status."""
-    return rootlessnet.serve(parse(words), published=tell_published, warned=output.complain)
+    config, hardening = _read(words)
+    return rootlessnet.serve(
+        config, published=tell_published, tell=output.complain, hardening=hardening
+    )
 
 
 def parse(words: list[str]) -> AttachConfig:
     """The config that `words`, the arguments after `attach`, describe. Raises `UsageError`."""
+    return _read(words)[0]
+
+
+def _read(words: list[str]) -> tuple[AttachConfig, bool]:
+    """The config, and whether to harden this process."""
     parser = Parser("attach", "[options] PID|NETNS_PATH", _DESCRIPTION, _EPILOG)
     add_network_options(parser)
     group = parser.add_argument_group("namespaces")
@@ -58,9 +66,10 @@ def parse(words: list[str]) -> AttachConfig:
         "target", type=parse_target, metavar="PID|NETNS_PATH", help=argparse.SUPPRESS
     )
     arguments = parser.parse(words, _Arguments())
-    return AttachConfig(
+    config = AttachConfig(
         target=arguments.target,
         userns_path=arguments.userns_path,
         network=arguments.network_config(),
         name=arguments.name,
     )
+    return config, arguments.hardening

@@ -1,10 +1,13 @@
 """`rootlessnet doctor`: what this machine has to allow, whether it does, and how to mend it."""
 
 from argparse import Namespace
+from collections.abc import Iterator
 
 from rootlessnet.cli import output
 from rootlessnet.cli.parser import Parser
-from rootlessnet.netns.prerequisites import Check, checks
+from rootlessnet.hardening import landlock, seccomp
+from rootlessnet.netns import prerequisites
+from rootlessnet.netns.prerequisites import Check, Problem
 
 _DESCRIPTION = """\
 Check what this machine has to allow before `rootlessnet run` can work for
@@ -24,6 +27,36 @@ def doctor(words: list[str]) -> int:
     results = list(checks())
     output.write(report(results, colour=output.colour_wanted()))
     return 0 if _can_run(results) else 1
+
+
+def checks() -> Iterator[Check]:
+    """All of them, each made when it is asked for."""
+    yield from prerequisites.checks()
+    yield check_seccomp(available=seccomp.is_available())
+    yield check_landlock(landlock.version())
+
+
+def check_seccomp(*, available: bool) -> Check:
+    """Can the process outside do without most system calls?"""
+    if not available:
+        return Problem(
+            "system calls are not filtered",
+            "the network works without, less protected; a kernel with CONFIG_SECCOMP_FILTER on "
+            "x86_64 or aarch64 has it",
+        ).check("seccomp", required=False)
+    return Check("seccomp", True, "system calls are filtered", required=False)
+
+
+def check_landlock(version: int) -> Check:
+    """Can it do without most files?"""
+    if not version:
+        return Problem(
+            "files of this user are not kept from rootlessnet",
+            "the network works without, less protected; Linux 5.13 and later have it, where "
+            "landlock is among lsm= of the kernel's command line",
+        ).check("Landlock", required=False)
+    detail = f"files are kept from rootlessnet (version {version})"
+    return Check("Landlock", True, detail, required=False)
 
 
 def report(results: list[Check], *, colour: bool) -> str:

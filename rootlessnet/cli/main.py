@@ -22,6 +22,7 @@ subcommands:
   port     show and change the published ports of what runs
   stop     end what runs
   doctor   check what this machine has to allow, and say how to mend it
+  slirp4netns  take slirp4netns's place for podman, buildah or RootlessKit
 
 options:
   -h, --help   show this text and exit
@@ -68,6 +69,10 @@ def _dispatch(words: list[str]) -> int:
             from rootlessnet.cli.stop import stop
 
             return stop(rest)
+        case ["slirp4netns", *rest]:
+            from rootlessnet.cli.slirp4netns import slirp4netns
+
+            return slirp4netns(rest)
         case ["doctor", *rest]:
             from rootlessnet.cli.doctor import doctor
 

@@ -26,6 +26,7 @@ from rootlessnet.config import (
     parse_tap_name,
 )
 from rootlessnet.forward import Forward, parse_forwards
+from rootlessnet.reservation import Reservation, parse_reservation
 from rootlessnet.words import HostAddress
 
 PORTS_HELP = """\
@@ -57,9 +58,12 @@ class NetworkArguments(argparse.Namespace):
     host_loopback: bool
     offload: bool
     splice: bool
+    dhcp: bool
+    dhcp_host: list[Reservation]
+    hardening: bool
 
     def network_config(self) -> NetworkConfig:
-        """All but the name as a config. Raises `UsageError` when two contradict each other."""
+        """The network as a config. Raises `UsageError` when two contradict each other."""
         return NetworkConfig(
             cidr=self.cidr,
             ipv6=self.ipv6,
@@ -69,6 +73,8 @@ class NetworkArguments(argparse.Namespace):
             host_loopback=self.host_loopback,
             offload=self.offload,
             splice=self.splice,
+            dhcp=self.dhcp,
+            reservations=tuple(self.dhcp_host),
             dns=tuple(self.dns),
             hosts=tuple(self.add_host),
             forwards=tuple(self.publish),
@@ -162,11 +168,38 @@ def add_network_options(parser: Parser) -> None:
         "(default: by the kernel, where it takes that on)",
     )
     group.add_argument(
-        "--splice",
-        action="store_true",
-        help="with `run`, lead clients on the host's loopback of a published TCP port past the "
-        "TAP, faster: they arrive at 127.0.0.1 in the guest or, refused there, at the guest's own "
-        "address, and appear as 127.0.0.1 (default: as all others, and appear as the gateway)",
+        "--no-splice",
+        dest="splice",
+        action="store_false",
+        help="lead clients on the host's loopback of a published TCP port through the TAP as all "
+        "others (default: with `run` past it, faster: they arrive at 127.0.0.1 in the guest; where "
+        "that is refused at the guest's own address, then at ::1)",
+    )
+    group.add_argument(
+        "--dhcp-host",
+        action="append",
+        default=[],
+        type=parse_reservation,
+        metavar="MAC=ADDRESS",
+        help="keep this address, of IPv4 or IPv6, for a node that asks by DHCP, repeatable; "
+        "published ports lead to the guest's address, which the guest's own interface gets unless "
+        "it is kept for another here (default: one that is free, of "
+        f"{_DEFAULTS.pool[0]} to {_DEFAULTS.pool[-1]})",
+    )
+    group.add_argument(
+        "--no-dhcp",
+        dest="dhcp",
+        action="store_false",
+        help="answer no DHCP, of neither family (default: what configures itself gets address, "
+        "route, DNS and MTU)",
+    )
+    parser.add_argument(
+        "--no-hardening",
+        dest="hardening",
+        action="store_false",
+        help="keep the right to system calls and files that the network does not need, for a "
+        "debugger (default: given up once COMMAND runs, as far as the kernel lets it; `rootlessnet "
+        "doctor` tells)",
     )
 
 

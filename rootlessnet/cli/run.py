@@ -48,11 +48,19 @@ class _Arguments(NetworkArguments):
 
 def run(words: list[str]) -> int:
     """Run the command that `words` describe and return its exit status."""
-    return rootlessnet.run(parse(words), published=tell_published, warned=output.complain)
+    config, hardening = _read(words)
+    return rootlessnet.run(
+        config, published=tell_published, tell=output.complain, hardening=hardening
+    )
 
 
 def parse(words: list[str]) -> RunConfig:
     """The config that `words`, the arguments after `run`, describe. Raises `UsageError`."""
+    return _read(words)[0]
+
+
+def _read(words: list[str]) -> tuple[RunConfig, bool]:
+    """The config, and whether to harden this process."""
     parser = Parser("run", "[options] [--] [COMMAND [ARG...]]", _DESCRIPTION, _EPILOG)
     add_network_options(parser)
     group = parser.add_argument_group("namespaces")
@@ -79,13 +87,14 @@ def parse(words: list[str]) -> RunConfig:
             parser.error(f"unknown option {first!r}")
         case command:
             pass
-    return RunConfig(
+    config = RunConfig(
         command=tuple(command) or (_shell(),),
         network=arguments.network_config(),
         map_user=arguments.map_user,
         pid_namespace=arguments.pid_namespace,
         name=arguments.name,
     )
+    return config, arguments.hardening
 
 
 def _shell() -> str:

@@ -5,7 +5,7 @@ Read: `rootlessnet.control.protocol`.
 
 from dataclasses import asdict, dataclass
 
-from rootlessnet.config import AttachConfig, RunConfig
+from rootlessnet.config import AttachConfig, RunConfig, Target
 from rootlessnet.control.protocol import not_understood
 
 
@@ -25,7 +25,8 @@ class InstanceDescription:
     """A running instance. `pid` is its process's id, 0 when that is in a PID namespace out of
     sight; `started` is in seconds since the epoch.
 
-    It has a `command`, or a `target` that it was attached to: a process id or a path. `ports` are
+    It has a `command`, or a `target` that it was attached to: a process id, a path, or
+    `descriptor N`. `ports` are
     the published ones, as `-p` takes them. An instance that `answers` not, because its process is
     stopped, has none of these.
     """
@@ -53,7 +54,7 @@ def describe(
         pid=pid,
         started=started,
         command=config.command if isinstance(config, RunConfig) else None,
-        target=config.target if isinstance(config, AttachConfig) else None,
+        target=_target(config.target) if isinstance(config, AttachConfig) else None,
         network=NetworkDescription(
             cidr=str(network.cidr),
             gateway=str(network.gateway),
@@ -63,6 +64,10 @@ def describe(
         ),
         ports=ports,
     )
+
+
+def _target(target: Target) -> int | str:
+    return target if isinstance(target, int) else str(target)
 
 
 def read(value: object, pid: int) -> InstanceDescription:

@@ -20,7 +20,7 @@ class Controlled(Protocol):
 
     def describe(self) -> InstanceDescription: ...
 
-    def publish(self, *forwards: str) -> tuple[Forward, ...]:
+    def publish(self, *forwards: Forward | str) -> tuple[Forward, ...]:
         """All or none. Raises RootlessnetError."""
 
     def withdraw(self, forward: Forward, /) -> None:

@@ -1,8 +1,7 @@
 """The state folder of a user: one socket for each running instance, `NAME.sock`.
 
-The folder is $XDG_RUNTIME_DIR/rootlessnet, or without that variable a folder where systemd would
-have put it, or one in /tmp, where anybody may have been first: so it is used only when it is a
-folder, ours, and closed to others. A socket whose process was killed stays behind; connecting to it
+Where it is, anybody may have been first: so it is used only when it is a folder, ours, and closed
+to others. A socket whose process was killed stays behind; connecting to it
 is refused then, for a socket is bound and listens within one hold of the folder's lock, and what is
 stale is removed within one. Nobody holds the lock for longer than it takes to do so.
 
@@ -19,12 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from rootlessnet import limits
+from rootlessnet.config import SOCKET_PATH_SIZE
 from rootlessnet.errors import RootlessnetError
+from rootlessnet.state_folder import ANYBODYS, folder_path
 from rootlessnet.words import quoted
 
-PATH_SIZE = 107  # bytes of a socket's path: sun_path of sockaddr_un, less the null
-
-_ANYBODYS = "/tmp"
 _SUFFIX = ".sock"
 _BACKLOG = 128
 _ID_LETTERS = "bcdfghjkmnpqrstvwxz"  # no words, no look-alikes, and never a process id
@@ -32,19 +30,7 @@ _ID_LENGTH = 6
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: process, user and group id
 _PATIENCE = 2.0  # seconds for the lock, which is held for microseconds
 _LOOK = 0.001  # seconds between two tries
-
-
-def folder_path() -> str:
-    """Where the state folder is, or would be."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(runtime):  # the specification has a relative one ignored
-        return os.path.join(runtime, "rootlessnet")
-    user = os.geteuid()
-    runtime = f"/run/user/{user}"
-    with suppress(OSError):
-        if os.stat(runtime).st_uid == user:
-            return os.path.join(runtime, "rootlessnet")
-    return f"{_ANYBODYS}/rootlessnet-{user}"
+_REMOVED_MOST = 8  # stale sockets by each who begins: all of them might take long
 
 
 class Folder:
@@ -75,7 +61,7 @@ class Folder:
         parent = os.path.dirname(path)
         try:
             # Such a variable comes from sudo -E: what we made there would be in its owner's way.
-            if parent != _ANYBODYS and os.stat(parent).st_uid != os.geteuid():
+            if parent != ANYBODYS and os.stat(parent).st_uid != os.geteuid():
                 raise RootlessnetError(
                     f"the runtime directory {quoted(parent)} is another user's: unset "
                     "XDG_RUNTIME_DIR, or set it to a folder of yours"
@@ -147,10 +133,10 @@ class Claim:
         self._folder = folder
         self._path = folder.socket_path(name)
         try:
-            if (size := len(os.fsencode(self._path))) > PATH_SIZE:
+            if (size := len(os.fsencode(self._path))) > SOCKET_PATH_SIZE:
                 raise RootlessnetError(
                     f"the path of the control socket {quoted(self._path)} has {size} bytes, "
-                    f"{PATH_SIZE} are possible: take a shorter name, "
+                    f"{SOCKET_PATH_SIZE} are possible: take a shorter name, "
                     "or set XDG_RUNTIME_DIR to a folder with a shorter path"
                 )
             with folder.locked():
@@ -163,6 +149,11 @@ class Claim:
         except BaseException:
             self.listening.close()
             raise
+
+    @property
+    def folder(self) -> str:
+        """The path of the folder that has the socket."""
+        return self._folder.path
 
     def release(self) -> None:
         """Give the name up. Idempotent."""
@@ -189,6 +180,8 @@ def claim(name: str | None) -> Claim | None:
     """
     try:
         folder = Folder.make()
+        if name is None:
+            _remove_some_stale(folder)
         return Claim(folder, name if name is not None else _random_name(folder))
     except RootlessnetError:
         if name is not None:
@@ -219,6 +212,17 @@ def peer_of(connection: socket.socket) -> tuple[int, int]:
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     process, user, _ = _CREDENTIALS.unpack(data)
     return process, user
+
+
+def _remove_some_stale(folder: Folder) -> None:
+    """Who has no name for its instances kills many and lists none, as container engines do: each
+    that begins removes what a few have left.
+    """
+    names = folder.names()
+    first = int.from_bytes(os.urandom(2)) % max(len(names), 1)
+    for name in (names[first:] + names[:first])[:_REMOVED_MOST]:
+        if is_stale(folder.socket_path(name)):
+            folder.remove_stale(name)
 
 
 def _random_name(folder: Folder) -> str:

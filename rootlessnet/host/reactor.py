@@ -23,7 +23,8 @@ BROKEN = EPOLLHUP | EPOLLERR
 FAILED = EPOLLERR
 HALF_CLOSED = EPOLLRDHUP
 URGENT = EPOLLPRI
-EDGE = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET
+EDGE_IN = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET
+EDGE = EDGE_IN | EPOLLOUT
 LEVEL = EPOLLIN
 
 _ROUND = 128  # events handled before the loop gets its turn
@@ -54,9 +55,29 @@ class Reactor:
         self._epoll.register(descriptor, events)
         self._added.add(descriptor)
 
+    def add_hangup(self, descriptor: int, callback: Callable[[], None]) -> None:
+        """Call back once the other end of a pipe or socket is closed, whatever data came before.
+
+        Of what has no other end, such as a file, nothing is ever heard.
+        """
+        try:
+            self._epoll.register(descriptor, 0)
+        except PermissionError:  # a file
+            return
+
+        def hung_up(_events: int) -> None:
+            self.remove(descriptor)
+            callback()
+
+        self._callbacks[descriptor] = hung_up
+
     def replace(self, descriptor: int, callback: Callable[[int], None]) -> None:
         """Another callback for a descriptor that was added."""
         self._callbacks[descriptor] = callback
+
+    def change(self, descriptor: int, events: int) -> None:
+        """Other events for a descriptor that was added: what holds already is an event."""
+        self._epoll.modify(descriptor, events)
 
     def remove(self, descriptor: int) -> None:
         """Forget a descriptor, before it is closed."""

@@ -1,30 +1,34 @@
 """The stack's `Host`: opens host sockets on the reactor. Read: socket(7), icmp(7)."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rootlessnet import limits
 from rootlessnet.host.datagram import DatagramSocket
 from rootlessnet.host.dns.resolver import Resolver
 from rootlessnet.host.dns.stream import DnsStream
 from rootlessnet.host.reactor import Reactor
+from rootlessnet.host.sources import Sources
 from rootlessnet.host.splice import Splices
 from rootlessnet.host.tcp import TcpSocket
 from rootlessnet.stack.host import Receiver
 from rootlessnet.wire.families import IPV4, IPV6, Family
 
 _FAMILIES = {IPV4.version: socket.AF_INET, IPV6.version: socket.AF_INET6}
-_ANY = {IPV4.version: "0.0.0.0", IPV6.version: "::"}
 
 
 class HostSockets:
     """The host's actions on ordinary sockets."""
 
-    def __init__(self, reactor: Reactor, resolver: Resolver) -> None:
+    def __init__(
+        self, reactor: Reactor, resolver: Resolver, sources: Sources | None = None
+    ) -> None:
         self._reactor = reactor
+        self._sources = sources or Sources()
         self._resolver = resolver
         self._tcp: set[TcpSocket] = set()
         self._datagrams: set[DatagramSocket] = set()
+        self.search_list: Sequence[str] = ()  # of the host's resolv.conf
         self.splices: Splices | None = None  # where somebody makes sockets in the guest
 
     def capacity(self) -> int:
@@ -32,14 +36,14 @@ class HostSockets:
 
     def open_tcp(self) -> TcpSocket:
         """A socket that is to connect, or to be that of a client of a published port."""
-        return TcpSocket(self._reactor, self._tcp)
+        return TcpSocket(self._reactor, self._tcp, self._sources)
 
     def open_udp(self, receiver: Receiver, family: Family) -> DatagramSocket:
         bound = socket.socket(_FAMILIES[family.version], socket.SOCK_DGRAM)
         try:
             if family is IPV6:
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            bound.bind((_ANY[family.version], 0))
+            self._sources.bind(bound)
             return DatagramSocket(self._reactor, bound, receiver, self._datagrams)
         except OSError:
             bound.close()
@@ -47,7 +51,12 @@ class HostSockets:
 
     def open_echo(self, receiver: Receiver, family: Family) -> DatagramSocket:
         ping = socket.socket(_FAMILIES[family.version], socket.SOCK_DGRAM, family.icmp.protocol)
-        return DatagramSocket(self._reactor, ping, receiver, self._datagrams)
+        try:
+            self._sources.bind(ping)
+            return DatagramSocket(self._reactor, ping, receiver, self._datagrams)
+        except OSError:
+            ping.close()
+            raise
 
     def publish_udp(self, bound: socket.socket, receiver: Receiver) -> DatagramSocket:
         """A socket on a published port, which is owned from here on."""
@@ -59,7 +68,7 @@ class HostSockets:
     def open_dns(self) -> DnsStream:
         return self._resolver.open_stream()
 
-    def splice(self, ask: Callable[[int], bool], guest_address: str) -> Splices:
+    def splice(self, ask: Callable[[int, int], bool], guest_address: str) -> Splices:
         """From now on clients on the loopback are spliced; the arguments are those of `Splices`."""
         self.splices = Splices(self._reactor, ask, guest_address, self.capacity())
         return self.splices
@@ -78,3 +87,6 @@ class HostSockets:
         if self.splices is not None:
             self.splices.close()
         self._resolver.close()
+
+    def search_domains(self) -> Sequence[str]:
+        return self.search_list

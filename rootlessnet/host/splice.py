@@ -1,18 +1,19 @@
 """Connections of clients on the host's loopback to published TCP ports: spliced.
 
-They do not pass the TAP. A socket made in the guest's namespace connects to the port there, on
-127.0.0.1 first and on the guest's own address where that is refused, both from 127.0.0.1; when both
-are refused, the client is reset. From then on what one socket receives is written to the other:
-little by recv(2) and send(2), which need no second look to know that the source is empty; much
-through a pipe by splice(2), which does not copy it.
+They do not pass the TAP. A socket made in the guest's namespace connects to the port there: on
+127.0.0.1, where that is refused on the guest's own address, and last on ::1. When all are refused,
+or none answers in time, the client is reset. From then on what one socket receives is written to
+the other: little by recv(2) and send(2), which need no second look to know that the source is
+empty; much through a pipe by splice(2), which does not copy it.
 
 Nothing is taken from a source before its sink has what was taken before, so a slow reader slows its
 writer by the window that the kernel announces. An end passes once all before it has, and a reset as
 a reset. splice(2) never passes the mark of urgent data, so a direction that has had some is copied.
 
-Read: splice(2), tcp(7), ip(7) for IP_BIND_ADDRESS_NO_PORT.
+Read: splice(2), tcp(7).
 """
 
+import asyncio
 import errno
 import os
 import socket
@@ -21,6 +22,7 @@ from collections.abc import Callable, Sequence
 from rootlessnet.host.pipes import Pipe, Pipes
 from rootlessnet.host.reactor import (
     EDGE,
+    EDGE_IN,
     FAILED,
     HALF_CLOSED,
     READABLE,
@@ -35,8 +37,8 @@ _MAX_SPLICES = 32768  # connections; two descriptors each
 _TURNS = 8  # pieces passed on before others get their turn
 _LITTLE = 16384  # bytes up to which copying is cheaper than splicing
 _MUCH = 1 << 16  # bytes copied at once where splicing is not possible
-_LOOPBACK = "127.0.0.1"
-_BIND_ADDRESS_NO_PORT = 24  # <linux/in.h>
+_PATIENCE = 20.0  # seconds for the guest to answer, as the stack has them
+_LOOPBACK, _LOOPBACK_6 = "127.0.0.1", "::1"
 
 
 def is_loopback(address: str) -> bool:
@@ -44,12 +46,20 @@ def is_loopback(address: str) -> bool:
     return address.startswith("127.") or address == "::1"
 
 
+def _has_ipv6() -> bool:
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+    except OSError as error:
+        return error.errno != errno.EAFNOSUPPORT
+    return True
+
+
 class _Way:
     """One direction of a connection."""
 
     __slots__ = (
-        *("ended", "finished", "in_pipe", "is_deferred", "is_empty", "is_much", "more_behind"),
-        *("pipe", "rest", "sent", "sink", "source", "urgent"),
+        *("ended", "finished", "in_pipe", "is_deferred", "is_empty", "is_much", "is_stalled"),
+        *("more_behind", "pipe", "rest", "sent", "sink", "source", "urgent"),
     )
 
     def __init__(self, source: socket.socket, sink: socket.socket) -> None:
@@ -62,6 +72,7 @@ class _Way:
         self.is_much = False  # so splice
         self.is_empty = False  # the source, until its next event
         self.is_deferred = False  # to the next round
+        self.is_stalled = False  # the sink has been full once: its room is an event from then on
         # The source's FIN or urgent data lies in it: a short read does not empty it.
         self.more_behind = False
         self.urgent = False
@@ -74,9 +85,10 @@ class Splice:
 
     __slots__ = (
         *("_client", "_guest", "_guest_port", "_inward", "_is_connected", "_is_lost", "_is_open"),
-        *("_outward", "_splices", "_targets"),
+        *("_outward", "_patience", "_splices", "_target", "_targets"),
     )
 
+    _target: tuple[str, int]  # of the connect
     _inward: _Way  # from the client to the guest
     _outward: _Way
 
@@ -85,7 +97,8 @@ class Splice:
         self._client = client
         self._guest: socket.socket | None = None
         self._guest_port = guest_port
-        self._targets = [_LOOPBACK, splices.guest_address]
+        self._targets = list(splices.targets)
+        self._patience: asyncio.TimerHandle | None = None
         self._is_open = True
         self._is_connected = self._is_lost = False
 
@@ -103,27 +116,32 @@ class Splice:
 
     def _connect_next(self, guest: socket.socket) -> None:
         while self._targets:
-            error = self._try(guest, self._targets.pop(0))
+            target = (self._targets[0], self._guest_port)
+            if (guest.family == socket.AF_INET6) != (":" in target[0]):
+                self._guest = None
+                guest.close()
+                self._splices.stock_6.take(self.connect)
+                return
+            del self._targets[0]
+            self._target = target
+            error = guest.connect_ex(target)
+            if error == errno.EINPROGRESS:
+                # On loopback the answer came meanwhile, unless the listener's queue is full.
+                error = guest.connect_ex(target)
             if not error:
                 self._connected(guest)
                 return
             if error == errno.EALREADY:
-                self._splices.reactor.add(guest.fileno(), EDGE, self._check_connect)
-                self._splices.reactor.add(self._client.fileno(), EDGE, self._client_waits)
+                self._wait(guest)
                 return
         self.reset()
 
-    def _try(self, guest: socket.socket, address: str) -> int:
-        """Connect to an address; the errno, EALREADY while it goes on."""
-        if address != _LOOPBACK:
-            # The source that _LOOPBACK has by itself. The ports of other addresses are not used
-            # anew for a minute, those of 127.0.0.0/8 are (net.ipv4.tcp_tw_reuse).
-            guest.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-            guest.bind((_LOOPBACK, 0))
-        target = (address, self._guest_port)
-        error = guest.connect_ex(target)
-        # On loopback the answer came meanwhile, unless the listener's queue is full.
-        return guest.connect_ex(target) if error == errno.EINPROGRESS else error
+    def _wait(self, guest: socket.socket) -> None:
+        reactor = self._splices.reactor
+        reactor.add(guest.fileno(), EDGE, self._check_connect)
+        reactor.add(self._client.fileno(), EDGE, self._client_waits)
+        if self._patience is None:
+            self._patience = reactor.after(_PATIENCE, self.reset)
 
     def _check_connect(self, events: int) -> None:
         guest = self._guest
@@ -142,7 +160,9 @@ class Splice:
             self.reset()
 
     def _connected(self, guest: socket.socket) -> None:
-        if guest.getsockname() == (_LOOPBACK, self._guest_port) == guest.getpeername():
+        if self._patience is not None:
+            self._patience.cancel()
+        if guest.getsockname()[:2] == self._target:
             # Nobody listens, and by chance the kernel chose the very port that the connection is
             # for: it was connected to itself (RFC 9293 3.5, simultaneous open).
             self.reset()
@@ -151,8 +171,9 @@ class Splice:
         self._outward = _Way(guest, self._client)
         self._is_connected = True
         reactor = self._splices.reactor
-        reactor.add(self._client.fileno(), EDGE, self._client_ready)
-        reactor.add(guest.fileno(), EDGE, self._guest_ready)
+        # Not for WRITABLE: that would be two events more, and nobody waits for them yet.
+        reactor.add(self._client.fileno(), EDGE_IN, self._client_ready)
+        reactor.add(guest.fileno(), EDGE_IN, self._guest_ready)
         self._pass_on(self._inward)  # most clients have spoken already
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────
@@ -212,6 +233,9 @@ class Splice:
                 way.in_pipe -= sent
                 way.sent += sent
         except BlockingIOError:
+            if not way.is_stalled:
+                way.is_stalled = True
+                self._splices.reactor.change(way.sink.fileno(), EDGE)
             return False
         except OSError:
             self._lose(self._opposite(way))
@@ -315,6 +339,8 @@ class Splice:
 
     def _drop(self) -> None:
         self._is_open = False
+        if self._patience is not None:
+            self._patience.cancel()
         for one in (self._client, self._guest):
             if one is not None:
                 self._splices.reactor.closing(one.fileno())
@@ -332,36 +358,41 @@ class Splices:
     """All spliced connections of a guest."""
 
     def __init__(
-        self, reactor: Reactor, ask: Callable[[int], bool], guest_address: str, capacity: int
+        self, reactor: Reactor, ask: Callable[[int, int], bool], guest_address: str, capacity: int
     ) -> None:
         """`ask` and `capacity` are those of `Stock`; `guest_address` is the guest's own."""
         self.reactor = reactor
-        self.guest_address = guest_address
+        # Where the guest's servers may listen; the last needs a socket of its own.
+        self.targets = (_LOOPBACK, guest_address, _LOOPBACK_6)[: 2 + _has_ipv6()]
         self.pipes = Pipes()
-        self._stock = Stock(reactor, ask, capacity)
+        self._stock = Stock(reactor, socket.AF_INET, ask, capacity)
+        self.stock_6 = Stock(reactor, socket.AF_INET6, ask, capacity)
         self._most = min(_MAX_SPLICES, capacity // 4)
         self._splices: set[Splice] = set()
 
     def __len__(self) -> int:
         return len(self._splices)
 
+    def is_full(self) -> bool:
+        """Whether clients are to go the way of all others, which costs one descriptor, not two."""
+        return len(self._splices) >= self._most
+
     def join(self, client: socket.socket, guest_port: int) -> None:
         """Take a client, accepted by a listener with `prepare`, and connect it to the guest."""
         client.setblocking(False)
         splice = Splice(self, client, guest_port)
         self._splices.add(splice)
-        if len(self._splices) > self._most:
-            splice.reset()
-        else:
-            self._stock.take(splice.connect)
+        self._stock.take(splice.connect)
 
-    def arrived(self, descriptors: Sequence[int]) -> None:
+    def arrived(self, family: int, descriptors: Sequence[int]) -> None:
         """Sockets that were asked for; none when descriptors are used up."""
-        self._stock.arrived(descriptors)
+        stock = self._stock if family == socket.AF_INET else self.stock_6
+        stock.arrived(descriptors)
 
     def end_supply(self) -> None:
         """No more sockets come: the guest's processes have ended. Connections that stand go on."""
         self._stock.end()
+        self.stock_6.end()
 
     def forget(self, splice: Splice) -> None:
         """It has closed its sockets."""
@@ -374,6 +405,7 @@ class Splices:
     def close(self) -> None:
         """Close everything. Idempotent."""
         self._stock.end()
+        self.stock_6.end()
         for splice in list(self._splices):
             splice.close()
         self.pipes.close()

@@ -30,14 +30,20 @@ def prepare(one: socket.socket) -> None:
 
 
 class Stock:
-    """TCP sockets of the guest's namespace, neither bound nor connected."""
+    """TCP sockets of the guest's namespace, ready to connect, which do not block."""
 
-    def __init__(self, reactor: Reactor, ask: Callable[[int], bool], capacity: int) -> None:
-        """`ask` for so many, which come by `arrived`; it is False once nobody can make them.
-
-        `capacity` is how many descriptors this process may have.
+    def __init__(
+        self,
+        reactor: Reactor,
+        family: socket.AddressFamily,
+        ask: Callable[[int, int], bool],
+        capacity: int,
+    ) -> None:
+        """`ask` for this family and so many, which come by `arrived`; it is False once nobody can
+        make them. `capacity` is how many descriptors this process may have.
         """
         self._reactor = reactor
+        self._family = family
         self._ask = ask
         self._most = max(1, min(_MOST, capacity // 32))
         self._sockets: list[socket.socket] = []
@@ -56,7 +62,7 @@ class Stock:
         """Here is what was asked for; or none, when descriptors are used up."""
         self._is_asked = False
         made = [
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
+            socket.socket(self._family, socket.SOCK_STREAM, 0, descriptor)
             for descriptor in descriptors
         ]
         if self._is_closed:
@@ -64,7 +70,6 @@ class Stock:
                 one.close()
             return
         for one in made:
-            one.setblocking(False)
             prepare(one)
         self._sockets += made
         while self._waiting and self._sockets:
@@ -91,6 +96,6 @@ class Stock:
         if self._is_closed:
             self.end()
         elif not self._is_asked and len(self._sockets) * 2 < self._most:
-            self._is_asked = self._ask(self._most)
+            self._is_asked = self._ask(self._family, self._most)
             if not self._is_asked:
                 self.end()

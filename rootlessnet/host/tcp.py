@@ -9,7 +9,7 @@ window is full, or others must have their turn. Read: tcp(7), epoll(7), socket(7
 import errno
 import fcntl
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from struct import Struct
 
@@ -22,6 +22,7 @@ from rootlessnet.host.reactor import (
     WRITABLE,
     Reactor,
 )
+from rootlessnet.host.sources import Sources
 from rootlessnet.stack.host import OutboundFlow, SocketAddress
 from rootlessnet.tcp.connection import Connection
 
@@ -57,16 +58,20 @@ class TcpSocket:
         "_opened",
         "_reactor",
         "_socket",
+        "_sources",
+        "_targets",
     )
 
     _connection: Connection
 
-    def __init__(self, reactor: Reactor, opened: "set[TcpSocket]") -> None:
+    def __init__(self, reactor: Reactor, opened: "set[TcpSocket]", sources: Sources) -> None:
         """`opened` has it from its socket's first moment to its last."""
         self._reactor = reactor
+        self._sources = sources
         self._opened = opened
         self._socket: socket.socket | None = None
         self._flow: OutboundFlow | None = None
+        self._targets: list[SocketAddress] = []
         self._connected = self._established = False
         # The far end's FIN or urgent data lies in the socket: a short read does not empty it.
         self._more_behind = False
@@ -76,20 +81,12 @@ class TcpSocket:
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────────
 
-    def connect(self, flow: OutboundFlow, remote: SocketAddress) -> None:
-        """Connect, then let the guest's SYN be answered."""
+    def connect(self, flow: OutboundFlow, targets: Sequence[SocketAddress]) -> None:
+        """Connect to the first target that accepts, then let the guest's SYN be answered."""
         self._flow = flow
         self._connection = flow.connection
-        family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
-        try:
-            opened = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        except OSError as failure:
-            flow.connect_failed(failure.errno or errno.EMFILE)
-            return
-        self._register(opened)
-        error = opened.connect_ex(remote)
-        if error not in (0, errno.EINPROGRESS):
-            self._fail(error)
+        self._targets = list(targets)
+        self._connect_next(errno.EHOSTUNREACH)
 
     def accepted(self, connected: socket.socket) -> None:
         """Take a client's socket; `join` follows."""
@@ -108,8 +105,26 @@ class TcpSocket:
         self._again = None
         self._read(now)
 
-    def _fail(self, error: int) -> None:
-        self._drop()
+    def _connect_next(self, error: int) -> None:
+        while self._targets:
+            target = self._targets.pop(0)
+            family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
+            try:
+                opened = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            except OSError as failure:
+                error = failure.errno or errno.EMFILE
+                break
+            self._register(opened)
+            try:
+                self._sources.bind_before_connect(opened, target[0])
+                error = opened.connect_ex(target)
+            except socket.gaierror:  # a link-local address of an interface that is no more
+                error = errno.ENETUNREACH
+            except OSError as failure:  # the host has lost the address
+                error = failure.errno or errno.EADDRNOTAVAIL
+            if error in (0, errno.EINPROGRESS):
+                return
+            self._drop()
         if self._flow is not None:
             self._flow.connect_failed(error)
 
@@ -149,7 +164,8 @@ class TcpSocket:
             return
         error = connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
-            self._fail(error)
+            self._drop()
+            self._connect_next(error)
         elif not events & BROKEN:
             self._connected = True
             self._connection.accept(self._reactor.now)

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from rootlessnet.config import RunConfig
-from rootlessnet.netns import interface, processes, syscalls, user_namespace
+from rootlessnet.errors import RootlessnetError
+from rootlessnet.netns import inbound, interface, processes, syscalls, user_namespace
 from rootlessnet.netns.init import Init
 from rootlessnet.netns.messages import Channel, Kind, Message
 from rootlessnet.netns.tap import Tap
@@ -25,11 +26,16 @@ _PING_GROUP_MAX = 2**31 - 1  # the largest that every kernel takes
 class Configurer:
     """The state of the configurer, which is what the init inherits."""
 
-    def __init__(self, config: RunConfig, init_channel: Channel, mask: Iterable[int]) -> None:
-        """`init_channel` is the init's end of its channel; `mask` the signal mask for COMMAND."""
+    def __init__(
+        self, config: RunConfig, init_channel: Channel, mask: Iterable[int], hidden: str
+    ) -> None:
+        """`init_channel` is the init's end of its channel; `mask` the signal mask for COMMAND;
+        `hidden` a folder that it does not see.
+        """
         self._config = config
         self._init_channel = init_channel
         self._mask = mask
+        self._hidden = hidden
 
     def run(self, channel: Channel) -> None:
         """Do it all; `channel` leads to the parent. Raises `RootlessnetError`."""
@@ -51,7 +57,7 @@ class Configurer:
         pid = processes.fork()
         if pid == 0:
             channel.close()
-            Init(self._config, self._init_channel, myself, self._mask).run()
+            Init(self._config, self._init_channel, myself, self._mask, self._hidden).run()
         os.close(myself)
         self._init_channel.close()
         return pid
@@ -65,6 +71,10 @@ class Configurer:
 
             raise prerequisites.explain_tap(error, network.tap_name).error() from None
         has_ipv6 = interface.configure(network)
+        if network.splice:
+            with suppress(RootlessnetError, OSError):  # for what happens then, see there
+                interface.lead_back(network, inbound.MARK, inbound.PREFERENCE)
+                inbound.appear_as_gateway()
         # As far as the kernel has them: ping without privilege, and servers on their usual ports.
         first, last = user_namespace.group_range(Path("/proc/self/gid_map").read_text())
         _set_ipv4("ping_group_range", f"{first} {min(last, _PING_GROUP_MAX)}")

@@ -15,7 +15,6 @@ import errno
 import os
 import select
 import signal
-import socket
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from typing import NoReturn
@@ -23,7 +22,7 @@ from typing import NoReturn
 from rootlessnet import resolv_conf
 from rootlessnet.config import RunConfig
 from rootlessnet.errors import RootlessnetError
-from rootlessnet.netns import command, mounts, processes, syscalls
+from rootlessnet.netns import command, inbound, mounts, processes, syscalls
 from rootlessnet.netns.child import defect
 from rootlessnet.netns.messages import DESCRIPTORS_MAX, Channel, Kind, Message
 
@@ -32,13 +31,21 @@ class Init:
     """The state of the init."""
 
     def __init__(
-        self, config: RunConfig, channel: Channel, configurer: int, mask: Iterable[int]
+        self,
+        config: RunConfig,
+        channel: Channel,
+        configurer: int,
+        mask: Iterable[int],
+        hidden: str,
     ) -> None:
-        """`mask` is the signal mask for COMMAND; `configurer` a pidfd of our first parent."""
+        """`mask` is the signal mask for COMMAND; `configurer` a pidfd of our first parent;
+        `hidden` a folder that COMMAND does not see.
+        """
         self._config = config
         self._channel = channel
         self._configurer = configurer
         self._mask = mask
+        self._hidden = hidden
         self._command = 0  # its process id while it runs
         self._resolv_conf: mounts.GuestResolvConf | None = None
 
@@ -121,24 +128,26 @@ class Init:
                 self._start()
             case Message(kind=Kind.SIGNAL, number=number) if self._command:
                 os.kill(self._command, number)
-            case Message(kind=Kind.SOCKETS, number=number):
-                self._make_sockets(number)
+            case Message(kind=Kind.SOCKETS, number=number, text=family):
+                self._make_sockets(number, int(family))
             case Message(kind=Kind.RESOLV_CONF, text=text) if self._resolv_conf is not None:
                 self._resolv_conf.follow(resolv_conf.parse(text))
         return True
 
     def _start(self) -> None:
+        mounts.hide(self._hidden)  # the parent has made it by now
         self._command = command.execute(self._config.command, self._mask, self._bind_to_us)
         self._channel.send(Message(Kind.STARTED))
 
-    def _make_sockets(self, number: int) -> None:
+    def _make_sockets(self, number: int, family: int) -> None:
         """For the parent, which connects them: they belong to the namespace they are made in."""
+        source = inbound.source(self._config.network.gateway)
         with ExitStack() as stack:
             made: list[int] = []
             with suppress(OSError):  # no descriptor is left: then these
                 while len(made) < min(number, DESCRIPTORS_MAX):
-                    made.append(stack.enter_context(socket.socket()).fileno())
-            self._channel.send(Message(Kind.MADE, descriptors=tuple(made)))
+                    made.append(stack.enter_context(inbound.open_socket(family, source)).fileno())
+            self._channel.send(Message(Kind.MADE, family, descriptors=tuple(made)))
 
     def _bind_to_us(self) -> None:
         """In the child that becomes COMMAND. A PID namespace does this for all processes in it."""

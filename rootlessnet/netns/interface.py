@@ -59,6 +59,21 @@ def move(name: str, netns: int) -> None:
         netlink.link("set", index=socket.if_nametoindex(name), net_ns_fd=netns)
 
 
+def exists(name: str) -> bool:
+    """Whether this process's network namespace has an interface of this name."""
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
+
+
+def deepen_queue(name: str) -> None:
+    """Let more frames wait for the stack. Raises `RootlessnetError`."""
+    with _netlink() as netlink:
+        netlink.link("set", index=socket.if_nametoindex(name), txqlen=TX_QUEUE_LENGTH)
+
+
 def require_free(network: NetworkConfig) -> None:
     """Raise `RootlessnetError` when the guest's address is in use in this network namespace."""
     with _netlink() as netlink:
@@ -79,8 +94,9 @@ def require_free(network: NetworkConfig) -> None:
             )
 
 
-def configure(network: NetworkConfig) -> bool:
-    """Bring up lo and the TAP in this process's network namespace, with address and default route.
+def configure(network: NetworkConfig, mac: bytes | None = None) -> bool:
+    """Bring up lo and the TAP in this process's network namespace, with address and default route,
+    and with the hardware address `mac` if there is one.
 
     Returns whether it has IPv6. Raises `RootlessnetError` when there is a default route already,
     and when IPv6 was asked for and is not to be had.
@@ -92,6 +108,8 @@ def configure(network: NetworkConfig) -> bool:
     with _netlink(taken) as netlink:
         tap = socket.if_nametoindex(network.tap_name)
         netlink.link("set", index=socket.if_nametoindex("lo"), state="up")
+        if mac is not None:
+            netlink.link("set", index=tap, address=mac.hex(":"))
         netlink.link("set", index=tap, mtu=network.mtu, txqlen=TX_QUEUE_LENGTH, state="up")
         netlink.addr(
             "add",
@@ -138,6 +156,18 @@ def _add_ipv6(netlink: "IPRoute", tap: int, plan: Plan6, *, is_wanted: bool) -> 
             "(sysctl net.ipv6.conf.all.disable_ipv6=0), or give --no-ipv6"
         ) from None
     return True
+
+
+def lead_back(network: NetworkConfig, mark: int, preference: int) -> None:
+    """Lead packets with `mark` to the gateway's address to lo, by a table whose number is `mark`.
+
+    Raises `RootlessnetError` where the kernel has no policy routing.
+    """
+    with _netlink() as netlink:
+        lo = socket.if_nametoindex("lo")
+        gateway = str(network.gateway)
+        netlink.route("add", dst=gateway, oif=lo, table=mark, type="local", scope="host")
+        netlink.rule("add", priority=preference, fwmark=mark, table=mark)
 
 
 @contextmanager

@@ -23,12 +23,13 @@ from rootlessnet.netns.messages import Channel, Kind, Message
 from rootlessnet.netns.tap import Tap
 from rootlessnet.netns.terminal import Terminal
 from rootlessnet.resolv_conf import ResolvConf
+from rootlessnet.state_folder import folder_path
 
 _TERMINAL_STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 
 def launch(config: RunConfig) -> "Guest":
-    """Fork what becomes the guest, and return at once: `Guest.receive_tap` waits for it.
+    """Fork what becomes the guest, and return at once: `Guest.receive_link` waits for it.
 
     The calling thread must live until then. Raises `RootlessnetError` when this process cannot
     fork.
@@ -50,22 +51,23 @@ class Guest:
         processes.Subreaper.claim()  # to become the init's parent
         try:
             self._configurer = Child(
-                Configurer(config, theirs, mask).run,
+                Configurer(config, theirs, mask, folder_path()).run,
                 name="the process that sets up the namespace",
                 keep=(theirs.fileno(),),
             )
         except RootlessnetError:
             processes.Subreaper.release()
             self._channel.close()
+            self._terminal.close()
             raise
         finally:
             theirs.close()
         self._is_open = True
-        self.sockets_made: Callable[[tuple[int, ...]], None] = _close_all
+        self.sockets_made: Callable[[int, tuple[int, ...]], None] = _close_all
         # What the caller had for the stops of the terminal, while we stop with the command.
         self._dispositions: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
 
-    def receive_tap(self) -> Tap:
+    def receive_link(self) -> Tap:
         """Wait until the guest's TAP is made and configured. Raises `RootlessnetError`."""
         self._receive_init()
         return Tap.of(self._configurer.receive(Kind.TAP))
@@ -80,6 +82,14 @@ class Guest:
         with _explained():
             self._channel.expect(Kind.STARTED, "the init of the namespace")
         self._leave_to_init()
+
+    @property
+    def signalled(self) -> tuple[int, ...] | None:
+        """The processes that `close` will end once the command runs; None: it cannot be said yet.
+
+        Without a PID namespace they are whoever is left then, found by their user namespaces.
+        """
+        return (self._init,) if self._pid_namespace else None
 
     def fileno(self) -> int:
         """Readable when `poll` has news."""
@@ -99,17 +109,18 @@ class Guest:
             elif message.kind is Kind.STOPPED:
                 self._command_stopped()
             elif message.kind is Kind.MADE:
-                self.sockets_made(message.descriptors)
+                self.sockets_made(message.number, message.descriptors)
             else:
                 message.raise_if_failed()
         return self._status
 
-    def make_sockets(self, count: int) -> bool:
-        """Have so many TCP sockets made in the guest's network namespace; False when it has ended.
+    def make_sockets(self, family: int, count: int) -> bool:
+        """Have so many TCP sockets made in the guest's network namespace, of AF_INET or AF_INET6;
+        False when it has ended.
 
         `poll` hands them to `sockets_made`: all, or as many as could be made.
         """
-        return self._is_open and self._channel.send(Message(Kind.SOCKETS, count))
+        return self._is_open and self._channel.send(Message(Kind.SOCKETS, count, str(int(family))))
 
     def follow_resolv_conf(self, host: ResolvConf) -> None:
         """Tell the guest what the host's resolv.conf says now."""
@@ -145,6 +156,7 @@ class Guest:
             processes.Subreaper.release()
         self._channel.close()
         self._terminal.restore()
+        self._terminal.close()
         for number, disposition in self._dispositions.items():
             signal.signal(number, disposition)
 
@@ -177,7 +189,7 @@ class Guest:
             processes.end_children(lambda pid: processes.lives_below(self._user_namespace, pid))
 
 
-def _close_all(descriptors: tuple[int, ...]) -> None:
+def _close_all(_family: int, descriptors: tuple[int, ...]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
 

@@ -21,6 +21,7 @@ DESCRIPTORS_MAX = 32
 ANSWER_SECONDS_MAX = 30.0  # far beyond what a slow machine needs
 
 _HEAD = struct.Struct("!Bi")
+_INT = 4  # bytes of a descriptor
 
 
 class Kind(IntEnum):
@@ -32,10 +33,10 @@ class Kind(IntEnum):
     # parent -> init
     START = auto()  # execute the command
     SIGNAL = auto()  # number: the signal to send to the command
-    SOCKETS = auto()  # number: so many TCP sockets of the guest's namespace are wanted
+    SOCKETS = auto()  # number: so many TCP sockets of the guest are wanted; text: of this family
     RESOLV_CONF = auto()  # text: what the host's says now
     # init -> parent
-    MADE = auto()  # as many of them as could be made; the descriptors
+    MADE = auto()  # number: the family; as many descriptors as could be made
     STARTED = auto()  # the command was executed
     STOPPED = auto()  # number: the signal that stopped the command
     EXITED = auto()  # number: exit status, -n for a death by signal n
@@ -115,12 +116,19 @@ class Channel:
         if not self.readable(timeout):
             raise TimeoutError
         try:
-            data, descriptors, _, _ = socket.recv_fds(
-                self._socket, MESSAGE_MAX, DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
+            # Not recv_fds, which drops the flag: programs would inherit the descriptors.
+            data, ancillary, _, _ = self._socket.recvmsg(
+                MESSAGE_MAX, socket.CMSG_LEN(DESCRIPTORS_MAX * _INT), socket.MSG_CMSG_CLOEXEC
             )
         except ConnectionResetError:  # it ended without reading all that we sent
             return None
-        return Message.decode(data, tuple(descriptors)) if data else None
+        descriptors = b"".join(
+            rights[: len(rights) - len(rights) % _INT]
+            for level, kind, rights in ancillary
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        )
+        numbers = struct.unpack(f"={len(descriptors) // _INT}i", descriptors)
+        return Message.decode(data, numbers) if data else None
 
     def expect(self, kind: Kind, peer: str) -> Message:
         """Wait for a message of `kind` from the process that `peer` describes.

@@ -1,4 +1,4 @@
-"""The guest's own /proc, /etc/resolv.conf and /etc/hosts, in its own mount namespace.
+"""The guest's own /proc, /etc/resolv.conf, /etc/hosts and state folder, in its own mount namespace.
 
 A mount namespace that belongs to a new user namespace receives the host's mounts and hands none
 back, so nothing that is done here is seen outside.
@@ -40,6 +40,13 @@ def mount_proc() -> None:
     flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
     with suppress(PermissionError):
         syscalls.mount("proc", "/proc", "proc", flags)
+
+
+def hide(path: str) -> None:
+    """Show an empty folder of the guest's own at `path`, if there is one."""
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    with suppress(OSError):  # missing, or not to be mounted on: then it is seen
+        syscalls.mount("tmpfs", path, "tmpfs", flags, "mode=700")
 
 
 class FileMount:

@@ -3,11 +3,13 @@
 Each function does one call and raises `OSError` as the functions of `os` do. Constants are the
 kernel's own, the same on every architecture that Python runs on.
 
-Read: unshare(2), setns(2), prctl(2), mount(2), open_tree(2), move_mount(2).
+Read: unshare(2), setns(2), prctl(2), mount(2), pivot_root(2), open_tree(2), move_mount(2),
+mount_setattr(2).
 """
 
 import ctypes
 import os
+from struct import Struct
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
@@ -15,6 +17,7 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
+MS_REC, MS_SLAVE = 1 << 14, 1 << 19
 MNT_DETACH = 2
 
 _PR_SET_PDEATHSIG = 1
@@ -24,10 +27,15 @@ _PR_GET_CHILD_SUBREAPER = 37
 # From Linux 5.2 on, new calls have one number for all architectures.
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
+_SYS_MOUNT_SETATTR = 442
 _AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
 _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 0x04
 _MOVE_MOUNT_T_EMPTY_PATH = 0x40
+_MOUNT_ATTR_RDONLY = 1
+_MOUNT_ATTR = Struct("=4Q")  # to set, to clear, propagation, user namespace
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -62,7 +70,7 @@ def is_child_subreaper() -> bool:
 
 
 def mount(source: str, target: str, filesystem: str, flags: int = 0, options: str = "") -> None:
-    """Mount a new file system on `target`."""
+    """Mount a new file system on `target`, or change how mounts there propagate."""
     _call(
         "mount",
         source.encode(),
@@ -78,9 +86,16 @@ def unmount(target: str) -> None:
     _call("umount2", os.fsencode(target), MNT_DETACH)
 
 
-def clone_mount(path: str) -> int:
-    """A descriptor of a new mount of the file or directory at `path`, not yet part of the tree."""
-    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
+def pivot_root(new: str, old: str) -> None:
+    """Make the mount at `new` this mount namespace's root, and put the former one at `old`."""
+    _call("pivot_root", os.fsencode(new), os.fsencode(old))
+
+
+def clone_mount(path: str, *, recursive: bool = False) -> int:
+    """A descriptor of a new mount of the file or directory at `path`, not yet part of the tree;
+    with `recursive`, of what is mounted within too.
+    """
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
     return _call("syscall", _SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags)
 
 
@@ -88,6 +103,13 @@ def attach_mount(mount: int, target: int) -> None:
     """Put what `clone_mount` made on top of `target`, an O_PATH descriptor, be it of a symlink."""
     flags = _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH
     _call("syscall", _SYS_MOVE_MOUNT, mount, b"", target, b"", flags)
+
+
+def make_read_only(mount: int, *, recursive: bool) -> None:
+    """Nobody writes by way of this mount; with `recursive`, nor of those within."""
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    attributes = _MOUNT_ATTR.pack(_MOUNT_ATTR_RDONLY, 0, 0, 0)
+    _call("syscall", _SYS_MOUNT_SETATTR, mount, b"", flags, attributes, len(attributes))
 
 
 def _call(name: str, *arguments: int | bytes | object) -> int:

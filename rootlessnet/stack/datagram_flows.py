@@ -160,8 +160,8 @@ class Endpoint:
         """The flow that errors about datagrams to `remote` belong to."""
         return self.flows.get(remote)
 
-    def refused_by_guest(self, flow: DatagramFlow, payload: memoryview, now: float) -> None:
-        """The guest wants none of this flow, whose datagram was `payload`; empty: not known."""
+    def refused_by_guest(self, flow: DatagramFlow, payload: memoryview | None, now: float) -> None:
+        """The guest wants none of this flow, whose datagram was `payload`, if that is known."""
 
     def abandoned(self) -> None:
         """The last flow has ended."""

@@ -12,7 +12,7 @@ from struct import Struct
 from rootlessnet.stack.host import Device, Payload
 from rootlessnet.stack.network import Network
 from rootlessnet.wire import ethernet, families, ip, tcp, udp, vnet
-from rootlessnet.wire.checksum import checksum, fold, pseudo_header_sum, word_sum
+from rootlessnet.wire.checksum import checksum, fold, pseudo_header_sum
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT
 
@@ -41,7 +41,7 @@ class Frames:
         """Everything before the payload, lengths and checksums still open."""
         family = families.of(addresses)
         header = family.build(addresses, protocol, 0, DEFAULT_HOP_LIMIT)
-        return bytearray(self._link_header(family.ethertype) + header + transport)
+        return bytearray(self._link_header(addresses) + header + transport)
 
     def send(
         self,
@@ -52,7 +52,7 @@ class Frames:
     ) -> None:
         """Send a transport message that carries its own checksum, in fragments if it must."""
         family = families.of(addresses)
-        head = self._link_header(family.ethertype)
+        head = self._link_header(addresses)
         mtu = self.network.mtu
         if family.header_size + len(message) <= mtu:
             self.write(head + family.build(addresses, protocol, len(message), hop_limit), message)
@@ -91,9 +91,11 @@ class Frames:
         """Send one datagram that belongs to no flow."""
         UdpHeader(self, addresses, ports).send(payload, 0)
 
-    def _link_header(self, ethertype: int) -> bytes:
+    def _link_header(self, addresses: bytes) -> bytes:
         network = self.network
-        return vnet.NO_OFFLOAD + ethernet.HEADER.pack(network.guest_mac, network.mac, ethertype)
+        mac = network.mac_of(ip.destination(addresses))
+        ethertype = families.of(addresses).ethertype
+        return vnet.NO_OFFLOAD + ethernet.HEADER.pack(mac, network.mac, ethertype)
 
 
 class TcpHeader:
@@ -201,8 +203,4 @@ class UdpHeader:
         addresses, ports = self._addresses, self._ports
         for offset in range(0, max(len(payload), 1), segment or 1):
             data = bytes(payload[offset : offset + segment])
-            length = udp.SIZE + len(data)
-            head = ports + _UDP_FIELDS.pack(length, 0)
-            total = pseudo_header_sum(addresses, ip.UDP, length) + word_sum(head) + word_sum(data)
-            head = ports + _UDP_FIELDS.pack(length, checksum(total) or 0xFFFF)  # RFC 768: 0 is none
-            self._frames.send(addresses, ip.UDP, head + data)
+            self._frames.send(addresses, ip.UDP, udp.build(addresses, ports, data))

@@ -7,6 +7,9 @@ sends raises past here. The gateway is a hop: it answers a packet whose TTL ends
 on has one less. Read: RFC 1812 (what a gateway owes), RFC 4443 2.4 (which errors nobody is told).
 """
 
+from collections.abc import Sequence
+
+from rootlessnet.stack.configuration import AddressPool, Configuration, is_of_nobody
 from rootlessnet.stack.echo_flows import EchoFlows
 from rootlessnet.stack.fragments import Fragments
 from rootlessnet.stack.frames import Frames
@@ -17,7 +20,7 @@ from rootlessnet.stack.tcp_flows import TcpFlows
 from rootlessnet.stack.udp_flows import UdpFlows
 from rootlessnet.tcp.engine import Engine
 from rootlessnet.tcp.timers import Timers
-from rootlessnet.wire import MalformedError, ethernet, ip, ipv6
+from rootlessnet.wire import MalformedError, ethernet, ip, ipv6, ndp
 from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import Packet
@@ -25,9 +28,19 @@ from rootlessnet.wire.ipv6 import RefusedError
 
 
 class Gateway:
-    """The stack of one guest. `secret` is 16 random bytes; `dropped` counts frames by reason."""
+    """The stack of one guest. `secret` is 16 random bytes; `dropped` counts frames by reason.
 
-    def __init__(self, network: Network, device: Device, host: Host, secret: bytes) -> None:
+    `pools` are for the plans of the network, one each, or there is no DHCP.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        device: Device,
+        host: Host,
+        secret: bytes,
+        pools: Sequence[AddressPool] = (),
+    ) -> None:
         self._network = network
         self._frames = Frames(device, network)
         timers = Timers()
@@ -36,6 +49,7 @@ class Gateway:
         self.udp = UdpFlows(timers, self._frames, host)
         self.echo = EchoFlows(timers, self._frames, host)
         self._neighbours = Neighbours(self._frames)
+        self._configuration = Configuration(timers, self._frames, host, self.udp, pools)
         self._fragments = Fragments()
         self._packet = Packet()
         self._plans = {plan.family.ethertype: plan for plan in network.plans}
@@ -94,13 +108,14 @@ class Gateway:
         """Judge a packet whose source is not the guest's own address, or whose hops end here."""
         packet = self._packet
         source, destination = packet.source, packet.destination
-        is_admitted = source == plan.guest or plan.may_be_source(source)
+        # Who learned where the gateway is from an advertisement does not ask, and is learned here.
+        is_admitted = source == plan.guest or self._network.learn(source, ethernet.source(frame))
         if self._is_about_link(plan, frame) and (is_admitted or source == UNSPECIFIED_6):
             return True
-        if not is_admitted:
+        if not is_admitted and not is_of_nobody(packet, frame):
             self.dropped["foreign source"] += 1
             return False
-        if self._network.is_own(destination):
+        if plan.is_on_link(destination):
             return True
         if packet.hop_limit <= 1:
             self.dropped["hop limit"] += 1
@@ -162,7 +177,10 @@ class Gateway:
         if error is not None:
             self._receive_error(plan.family, *error, now)
         elif frame[packet.start] in dialect.link_messages:
-            self._neighbours.receive_icmp(packet, frame)
+            if frame[packet.start] == ndp.ROUTER_SOLICITATION:
+                self._configuration.receive_router_solicitation(packet, frame, now)
+            else:
+                self._neighbours.receive_icmp(packet, frame)
         else:
             self.echo.receive(packet, frame, now)
 

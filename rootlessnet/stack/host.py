@@ -3,7 +3,7 @@
 `rootlessnet.host` implements them on sockets; tests implement them on lists.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rootlessnet.tcp.connection import Connection
@@ -45,8 +45,8 @@ class HostDns(User, Protocol):
 class HostTcp(User, Protocol):
     """A host socket that is or becomes the far half of a connection."""
 
-    def connect(self, flow: OutboundFlow, remote: SocketAddress) -> None:
-        """Connect, then `Connection.accept`."""
+    def connect(self, flow: OutboundFlow, targets: Sequence[SocketAddress]) -> None:
+        """Connect to the first target that accepts, then `Connection.accept`."""
 
 
 class Receiver(Protocol):
@@ -111,3 +111,6 @@ class Host(Protocol):
 
     def open_dns(self) -> HostDns:
         """The same for a connection of the guest's."""
+
+    def search_domains(self) -> Sequence[str]:
+        """The domains in which the host looks for names that have no dot, in this order."""

@@ -1,9 +1,9 @@
 """Who has which address on the link: ARP for IPv4, neighbour discovery for IPv6.
 
-The gateway answers for its own addresses and asks nobody: there is one guest, whose hardware
-address is known and learned anew when it says so. To a guest that probes whether an address of the
-gateway's is free (duplicate address detection) all are told that it is not. Read: RFC 826, RFC 4861
-7.2, RFC 4862 5.4.
+The gateway answers for its own addresses and asks nobody: the hardware address of the guest's
+interface is known, and that of other nodes, or another, is learned from what they ask. To a guest
+that probes whether an address of the gateway's is free (duplicate address detection) all are told
+that it is not. Read: RFC 826, RFC 4861 7.2, RFC 4862 5.4.
 """
 
 from rootlessnet.stack.frames import Frames
@@ -23,8 +23,7 @@ class Neighbours:
         """Process an ARP message of the guest."""
         message = arp.parse(frame)
         network = self._network
-        if message.sender == network.plans[0].guest:
-            network.guest_mac = message.sender_mac
+        network.learn(message.sender, message.sender_mac)
         if message.operation == arp.REQUEST and network.is_own(message.target):
             mac = ethernet.gateway_mac(message.target)
             self._frames.write(
@@ -40,8 +39,8 @@ class Neighbours:
     def _solicited(self, packet: Packet, frame: memoryview) -> None:
         message = ndp.parse_neighbor_solicitation(frame, packet)
         network, asking = self._network, packet.source
-        if message.source_mac is not None and asking == network.plan_of(asking).guest:
-            network.guest_mac = message.source_mac
+        if message.source_mac is not None:
+            network.learn(asking, message.source_mac)
         if not network.is_own(message.target):
             return
         is_probe = asking == ndp.UNSPECIFIED

@@ -28,6 +28,7 @@ REASONS = {
 GATEWAY_LINK_LOCAL = IPv6Address("fe80::2").packed
 UNSPECIFIED_6 = bytes(16)
 
+MAX_NEIGHBOURS = 1024
 _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
 # Where IPv6 packets carry an IPv4 address, and from which byte on.
 _NAT64, _6TO4 = IPv6Address("64:ff9b::").packed[:12], b"\x20\x02"
@@ -69,20 +70,25 @@ class Plan:
         self.family = families.of(self.guest)
         self.parse = self.family.parse  # once a packet: one look-up less
         self.own = {self.gateway, self.dns} - {b""}
-        self._nobody = cidr.network_address.packed
-        self._broadcast = b""
+        self.mask = cidr.netmask.packed
+        self.prefix, self.prefix_length = cidr.network_address.packed, cidr.prefixlen
+        self.broadcast = b""
         if self.family is families.IPV6:
             self.own.add(GATEWAY_LINK_LOCAL)
         else:
-            self._broadcast = cidr.broadcast_address.packed
+            self.broadcast = cidr.broadcast_address.packed
 
     def __contains__(self, address: bytes) -> bool:
         """Whether it is of the guest's own network."""
         return ip_address(address) in self._cidr
 
+    def is_on_link(self, address: bytes) -> bool:
+        """Whether what goes to `address` ends on the guest's own link, or as a hop's errand."""
+        return address in self.own or self.is_for_many(address)
+
     def may_be_source(self, address: bytes) -> bool:
         """Whether a packet of the guest may carry this source (RFC 2827, RFC 1122 3.2.1.3)."""
-        if address in (self._nobody, self._broadcast) or address in self.own:
+        if address in (self.prefix, self.broadcast) or address in self.own:
             return False
         return address in self or is_link_local(address)
 
@@ -90,7 +96,7 @@ class Plan:
         """Multicast, reserved and broadcast: RFC 1122 3.2.2 allows no ICMP error about those."""
         if self.family is families.IPV6:
             return destination[0] == 0xFF
-        return destination[0] >= 224 or destination == self._broadcast
+        return destination[0] >= 224 or destination == self.broadcast
 
     def is_shown(self, address: Address) -> bool:
         """Whether the guest may see who has this address, and would answer to the gateway."""
@@ -105,7 +111,7 @@ class Plan:
 
 class Network:
     """The address plans: that of IPv4, and of IPv6 if the guest has it. `mtu` is in bytes;
-    `guest_mac` is where all frames go.
+    `guest_mac` is that of the guest's interface.
     """
 
     hop_limit = DEFAULT_HOP_LIMIT
@@ -122,6 +128,27 @@ class Network:
         self._own = frozenset(address for plan in plans for address in plan.own)
         self._dns = frozenset(plan.dns for plan in plans) - {b""}
         self._host_loopback = host_loopback
+        self._neighbours: dict[bytes, bytes] = {}  # hardware addresses, longest known first
+
+    def learn(self, address: bytes, mac: bytes) -> bool:
+        """A node of the guest's network has shown where it is; whether it may have `address`."""
+        neighbours = self._neighbours
+        if neighbours.get(address) == mac:
+            return True
+        if not self.plan_of(address).may_be_source(address):
+            return False
+        if len(neighbours) >= MAX_NEIGHBOURS:
+            del neighbours[next(iter(neighbours))]
+        neighbours[address] = mac
+        return True
+
+    def mac_of(self, address: bytes) -> bytes:
+        """The hardware address for what goes to `address`: that of the guest's interface, unless
+        another was told. A bridge in the guest has more than one node behind it.
+        """
+        if self.is_for_many(address):
+            return ethernet.BROADCAST if len(address) == 4 else ethernet.multicast_mac(address)
+        return self._neighbours.get(address, self.guest_mac)
 
     def plan_of(self, address: bytes) -> Plan:
         """The plan of the family that an address belongs to."""
@@ -170,17 +197,19 @@ class Network:
             return destination[0] == 0
         return inner[0] in (0, 127) or inner in self.plans[0]
 
-    def appearances(self, address: str) -> tuple[bytes, ...]:
-        """The addresses under which the guest may see a client of a published port, best first.
+    def appearances(self, address: str, guest: bytes | None = None) -> tuple[bytes, ...]:
+        """The addresses under which the guest, or one `guest` address of its, may see a client of a
+        published port, best first.
 
         The first is of the client's own family, if the guest has that: its own address, or the
         gateway's where the client is on the host's loopback or the guest's own network hides it.
         The other is the gateway's, for a server that does not listen in that family.
         """
         client = ip_address(address)
+        plans = self.plans if guest is None else (self.plan_of(guest),)
         own = self._by_size.get(len(client.packed))
-        others = tuple(plan.gateway for plan in self.plans if plan is not own)
-        if own is None:
+        others = tuple(plan.gateway for plan in plans if plan is not own)
+        if own is None or own not in plans:
             return others
         return (client.packed if own.is_shown(client) else own.gateway, *others)
 

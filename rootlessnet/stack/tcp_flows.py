@@ -104,21 +104,28 @@ class TcpFlows:
             connection.refused(int.from_bytes(head[4:8], "big"))
 
     def open_inbound(
-        self, user: User, client: SocketAddress, guest_port: int, now: float, attempt: int = 0
+        self,
+        user: User,
+        client: SocketAddress,
+        guest_port: int,
+        now: float,
+        attempt: int = 0,
+        guest: bytes | None = None,
     ) -> Connection:
-        """Open a connection from a client of a published port to the guest. Raises OSError.
+        """Open a connection from a client of a published port to the guest, or to another of its
+        addresses. Raises OSError.
 
         Each `attempt`, counted from 0, shows another of the client's appearances; when there is no
         other, that is an error.
         """
-        if self._is_full():
+        if self.is_full():
             raise OSError(errno.ENOBUFS, "there are too many connections")
         network = self._network
-        appearances = network.appearances(client[0])
+        appearances = network.appearances(client[0], guest)
         if attempt >= len(appearances):
             raise OSError(errno.ECONNREFUSED, "the guest refuses in every family")
         address, port = appearances[attempt], client[1]
-        addresses = network.plan_of(address).guest + address
+        addresses = (guest or network.plan_of(address).guest) + address
         for candidate in chain((port,), _EPHEMERAL):
             ports = guest_port.to_bytes(2, "big") + candidate.to_bytes(2, "big")
             standing = self._flows.get(addresses + ports)
@@ -143,7 +150,8 @@ class TcpFlows:
             for _ in range(max(most // 32, 1)):
                 self.make_room()
 
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
+        """Whether no connection can be opened before another ends, from either side."""
         return len(self._flows) >= min(MAX_FLOWS, self._capacity // 2)
 
     def remove(self, key: bytes) -> None:
@@ -176,7 +184,7 @@ class TcpFlows:
             self._reset(packet, segment)
 
     def _open_outbound(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:
-        if self._is_full():
+        if self.is_full():
             return  # the guest sends its SYN again
         port = int.from_bytes(segment.ports[2:], "big")
         if self._network.is_dns(packet.destination):
@@ -186,7 +194,7 @@ class TcpFlows:
                 self._reset(packet, segment)
             return
         try:
-            remote = self._network.translate(packet.destination), port
+            targets = ((self._network.translate(packet.destination), port),)
         except Unreachable as unreachable:
             if unreachable.reason is not None:
                 self.send_unreachable(key, segment.seq, unreachable.reason)
@@ -198,7 +206,7 @@ class TcpFlows:
         connection = self._connect(flow, key, user, now)
         connection.passive_open(segment)
         self._connecting[key] = connection
-        user.connect(flow, remote)
+        user.connect(flow, targets)
 
     def _open_dns(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:
         """Nobody needs to connect first: the queries are answered here."""

@@ -4,6 +4,8 @@ A packet of the guest belongs to a flow, by its addresses and ports, whoever spo
 look-up serves both directions of both kinds.
 """
 
+from collections.abc import Callable
+
 from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
 from rootlessnet.stack.frames import Frames, UdpHeader
 from rootlessnet.stack.host import Host, SocketAddress
@@ -13,6 +15,9 @@ from rootlessnet.wire import dns, families, ip, udp, vnet
 from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import Packet
+
+# A packet, its frame, its payload, and the time. May raise MalformedError.
+Service = Callable[[Packet, memoryview, memoryview, float], None]
 
 MAX_FLOWS = 4096  # and at most an eighth of the host's sockets
 
@@ -61,10 +66,11 @@ class PublishedPort(Endpoint):
     client appears in that then, and so do those who come after it.
     """
 
-    def __init__(self, flows: "UdpFlows", guest_port: int) -> None:
+    def __init__(self, flows: "UdpFlows", guest_port: int, guest: bytes | None) -> None:
         super().__init__()
         self._flows = flows
         self._guest_port = guest_port
+        self._guest = guest
         self._refused: Family | None = None
 
     def received(
@@ -73,18 +79,20 @@ class PublishedPort(Endpoint):
         flow = self.flows.get(remote) or self._open(remote, now)
         flow.inbound(payload, segment, now)
 
-    def refused_by_guest(self, flow: DatagramFlow, payload: memoryview, now: float) -> None:
+    def refused_by_guest(self, flow: DatagramFlow, payload: memoryview | None, now: float) -> None:
         if not flow.is_silent:
             return
         self._refused = flow.family
         self._flows.end(flow)
-        if not flow.is_moved and payload:
+        if payload is not None and not flow.is_moved:
             moved = self._open(flow.remote, now)
             moved.is_moved = True
             moved.inbound(payload, 0, now)
 
     def _open(self, remote: SocketAddress, now: float) -> DatagramFlow:
-        return self._flows.open_inbound(self, remote, self._guest_port, now, self._refused)
+        return self._flows.open_inbound(
+            self, remote, self._guest_port, now, self._refused, self._guest
+        )
 
     def abandoned(self) -> None:
         """The port stays published."""
@@ -105,6 +113,7 @@ class UdpFlows:
         self._network = frames.network
         self._flows = DatagramFlows(timers, min(MAX_FLOWS, host.capacity() // 8))
         self._endpoints: dict[bytes, OutboundEndpoint] = {}  # by guest address and port
+        self._services: dict[bytes, Service] = {}  # by address and port
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -118,6 +127,10 @@ class UdpFlows:
             if port == dns.PORT and self._network.is_dns(packet.destination):
                 self._resolve(key, bytes(payload))
                 return
+            service = self._services.get(packet.destination + key[-2:])
+            if service is not None:
+                service(packet, frame, payload, now)
+                return
             try:
                 flow = self._open_outbound(key, packet, port, now)
             except Unreachable as unreachable:
@@ -125,9 +138,15 @@ class UdpFlows:
                 return
         flow.outbound(payload, vnet.udp_segment(frame), packet, now)
 
-    def publish(self, guest_port: int) -> PublishedPort:
-        """A port of the guest's for the host to publish: it wants a socket, and receives for it."""
-        return PublishedPort(self, guest_port)
+    def serve(self, address: bytes, port: int, service: Service) -> None:
+        """Have what the guest sends to an address and port received by `service`."""
+        self._services[address + udp.PORT.pack(port)] = service
+
+    def publish(self, guest_port: int, guest: bytes | None = None) -> PublishedPort:
+        """A port of the guest's, or of another of its addresses, for the host to publish: it wants
+        a socket, and receives for it.
+        """
+        return PublishedPort(self, guest_port, guest)
 
     def end(self, flow: DatagramFlow) -> None:
         """End a flow before its time."""
@@ -140,16 +159,17 @@ class UdpFlows:
         guest_port: int,
         now: float,
         refused: Family | None,
+        guest: bytes | None,
     ) -> DatagramFlow:
         """A new client of a published port, which appears in a family that was not `refused`, if
         there is one.
         """
         network = self._network
-        appearances = network.appearances(client[0])
+        appearances = network.appearances(client[0], guest)
         address = next(
             (one for one in appearances if families.of(one) is not refused), appearances[0]
         )
-        addresses = network.plan_of(address).guest + address
+        addresses = (guest or network.plan_of(address).guest) + address
         candidate = client[1]
         while True:  # two clients may look alike from inside: bounded, the table is smaller
             key = addresses + guest_port.to_bytes(2, "big") + candidate.to_bytes(2, "big")
@@ -168,7 +188,7 @@ class UdpFlows:
         flow = self._flows.get(key)
         if flow is not None and len(self._network.plans) > 1:
             is_whole = int.from_bytes(head[4:6], "big") == len(head)
-            flow.endpoint.refused_by_guest(flow, head[udp.SIZE :] if is_whole else head[:0], now)
+            flow.endpoint.refused_by_guest(flow, head[udp.SIZE :] if is_whole else None, now)
 
     def _open_outbound(self, key: bytes, packet: Packet, port: int, now: float) -> DatagramFlow:
         if self._network.is_dns(packet.destination):

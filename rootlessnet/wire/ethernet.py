@@ -20,6 +20,11 @@ def gateway_mac(address: bytes) -> bytes:
     return b"\x52\x55" + address
 
 
+def source(frame: memoryview) -> bytes:
+    """The hardware address that a frame comes from."""
+    return bytes(frame[START + 6 : START + 12])
+
+
 def multicast_mac(address: bytes) -> bytes:
     """The hardware address of an IPv6 multicast group (RFC 2464 7)."""
     return b"\x33\x33" + address[12:]

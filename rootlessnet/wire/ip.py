@@ -59,7 +59,12 @@ class Packet:
 
     @property
     def destination(self) -> bytes:
-        return self.addresses[len(self.addresses) // 2 :]
+        return destination(self.addresses)
+
+
+def destination(addresses: bytes) -> bytes:
+    """The second of two addresses."""
+    return addresses[len(addresses) // 2 :]
 
 
 def swapped(addresses: bytes) -> bytes:

@@ -18,6 +18,7 @@ _OFFSET_MASK = 0x1FFF
 MAX_LENGTH = 0xFFFF
 MAX_PAYLOAD = MAX_LENGTH - SIZE
 QUOTED = 8  # bytes that an ICMP error quotes behind the header, at least (RFC 792)
+NOBODY, BROADCAST = bytes(4), b"\xff" * 4  # RFC 1122 3.2.1.3: both on this link alone
 MIN_MTU = 68  # RFC 791 3.2: what every link carries unfragmented
 
 

@@ -4,15 +4,16 @@ import io
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from bench.compare import Comparison, choose_peers, chosen, parser
-from bench.peers import Instance, Rootlessnet, parse_launcher
+from bench.compare import Comparison, choose_experiments, choose_peers, chosen, parser
+from bench.peers import Instance, Loopback, Pasta, Rootlessnet, Slirp4netns, parse_launcher
 from bench.processes import BenchError, User
 from bench.progress import Progress, duration
 from bench.report import Results
-from bench.rows import Experiment, Row, Values
+from bench.rows import EXPERIMENTS, Experiment, Row, Values, containers
 from bench.session import Contender
 
 USER = User("somebody")
@@ -22,6 +23,7 @@ ROW = Row("tcp-out", "TCP out", "Gbit/s")
 @dataclass(frozen=True)
 class Fake:
     name: str
+    as_slirp4netns: tuple[str, ...] | None = None
 
     def version(self) -> str:
         return "1"
@@ -109,6 +111,30 @@ def test_two_peers_of_one_name_are_refused(launchers: list[str]) -> None:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(BenchError, match="no row 'tpc': there are tcp, udp"):
         chosen("row", ["tpc"], ["tcp", "udp"])
+
+
+@pytest.fixture
+def no_podman(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("no_podman")
+def test_what_needs_a_program_appears_where_that_is() -> None:
+    assert [one.program for one in EXPERIMENTS if one not in choose_experiments(None)] == ["podman"]
+    with pytest.raises(BenchError, match="podman is not installed"):
+        choose_experiments(["tcp-out", "podman-start"])
+
+
+def test_the_rows_wanted_choose_the_experiments() -> None:
+    (experiment,) = choose_experiments(["cpu-out", "tcp-out"])
+    assert [row.name for row in experiment.rows] == ["tcp-out", "cpu-out"]
+
+
+def test_podman_is_given_what_speaks_as_slirp4netns_does() -> None:
+    assert Slirp4netns(USER).as_slirp4netns == ("slirp4netns",)
+    assert Rootlessnet(USER, launcher=("a", "b")).as_slirp4netns == ("a", "b", "slirp4netns")
+    for peer in (Pasta(USER), Loopback(USER)):
+        assert containers(Contender(peer, USER, 1500), 1) == [None, None]
 
 
 @pytest.mark.parametrize(

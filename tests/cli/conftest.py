@@ -20,7 +20,8 @@ class Rooms:
     start: Callable[[], None] = lambda: None
     serve: Callable[[], int] = lambda: 0
     published: tuple[Forward, ...] = ()  # those whose host port is found
-    warning: str = ""
+    news: tuple[str, ...] = ()  # for the user
+    hardened: bool = False
 
     def close(self) -> None:
         """As a Guest and an Attachment have it."""
@@ -47,14 +48,17 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
         guest: Rooms,
         config: RunConfig | AttachConfig,
         published: Callable[[Forward], None],
-        warned: Callable[[str], None],
+        tell: Callable[[str], None],
+        hardening: bool,
+        sandbox: bool = False,
     ) -> int:
         assert guest is rooms
         assert config is rooms.configs[-1]
         for forward in rooms.published:
             published(forward)
-        if rooms.warning:
-            warned(rooms.warning)
+        for line in rooms.news:
+            tell(line)
+        rooms.hardened = hardening
         rooms.calls.append("serve")
         return rooms.serve()
 

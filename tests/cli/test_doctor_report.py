@@ -74,3 +74,17 @@ def test_it_takes_no_operand(given: list[Check], capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == (
         "rootlessnet: unknown argument 'me': see rootlessnet doctor --help\n"
     )
+
+
+def test_what_is_in_force() -> None:
+    assert doctor.check_seccomp(available=True).passed
+    assert doctor.check_landlock(1).passed
+    for check in (doctor.check_seccomp(available=False), doctor.check_landlock(0)):
+        assert not check.passed
+        assert not check.required
+        assert "works without" in check.remedy
+
+
+def test_the_kernel_is_asked_too() -> None:
+    names = [check.name for check in doctor.checks()]
+    assert names[-2:] == ["seccomp", "Landlock"]

@@ -103,6 +103,14 @@ def test_control_characters_never_reach_the_terminal(
     assert capsys.readouterr().err == line
 
 
+@pytest.mark.parametrize("words", [["run"], ["attach", "123"]])
+def test_the_process_is_hardened_unless_told_otherwise(rooms: Rooms, words: list[str]) -> None:
+    main(words)
+    assert rooms.hardened
+    main([words[0], "--no-hardening", *words[1:]])
+    assert not rooms.hardened
+
+
 def test_a_defect_is_not_hidden(rooms: Rooms) -> None:
     rooms.serve = lambda: 1 // 0
     with pytest.raises(ZeroDivisionError):
@@ -125,6 +133,6 @@ def test_nothing_heavy_is_imported_before_the_fork() -> None:
         text=True,
         timeout=60,
     ).stdout.split()
-    rooms = {"app", "host", "netns", "stack", "tcp", "wire", "control", "cli.doctor"}
+    rooms = {"app", "host", "netns", "stack", "tcp", "wire", "control", "hardening", "cli.doctor"}
     assert "rootlessnet.cli.run" in imported
     assert not (HEAVY | {f"rootlessnet.{room}" for room in rooms}) & set(imported)

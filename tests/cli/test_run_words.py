@@ -11,6 +11,7 @@ from rootlessnet.cli.main import main
 from rootlessnet.cli.run import parse
 from rootlessnet.config import NetworkConfig, RunConfig
 from rootlessnet.forward import Forward
+from rootlessnet.reservation import Reservation
 from tests.cli.conftest import Rooms
 
 PUBLISHED = NetworkConfig(forwards=(Forward(1, 2),))
@@ -52,6 +53,7 @@ PUBLISHED = NetworkConfig(forwards=(Forward(1, 2),))
             ["--host-loopback", "-p", "1:2"],
             NetworkConfig(forwards=(Forward(1, 2),), host_loopback=True),
         ),
+        (["--no-dhcp"], NetworkConfig(dhcp=False)),
     ],
 )
 def test_what_stands_after_command_belongs_to_command(
@@ -64,7 +66,8 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
     words = ["-p", "8080-8081:80-81", "--publish", "[::1]::5353/udp", "--cidr", "192.0.2.0/24"]
     words += ["--ipv6", "--cidr6", "fd00::/64"]
     words += ["--mtu=1500", "--tap-name", "eth0", "--host-loopback", "--map-user", "--no-pid"]
-    words += ["--name", "web", "--no-offload", "--splice"]
+    words += ["--name", "web", "--no-offload", "--no-splice"]
+    words += ["--dhcp-host", "52:54:00:12:34:56=192.0.2.50"]
     words += ["--dns", "192.0.2.53", "--dns", "2001:db8::53"]
     words += ["--add-host", "db:[2001:db8::5]", "--add-host=me:host-gateway"]
     assert main(["run", *words, "--", "true"]) == 0
@@ -79,7 +82,10 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
                 tap_name="eth0",
                 host_loopback=True,
                 offload=False,
-                splice=True,
+                splice=False,
+                reservations=(
+                    Reservation(bytes.fromhex("525400123456"), IPv4Address("192.0.2.50")),
+                ),
                 dns=(IPv4Address("192.0.2.53"), IPv6Address("2001:db8::53")),
                 hosts=(AddedHost("db", IPv6Address("2001:db8::5")), AddedHost("me")),
                 forwards=(
@@ -107,13 +113,11 @@ def test_which_ports_were_found_is_said_on_standard_error(
     )
 
 
-@pytest.mark.parametrize("words", [["run", "true"], ["attach", "123"]])
-def test_a_warning_is_one_line_on_standard_error(
-    words: list[str], rooms: Rooms, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rooms.warning = "it will rain"
-    assert main(words) == 0
-    assert capsys.readouterr() == ("", "rootlessnet: it will rain\n")
+def test_news_are_said_on_standard_error(rooms: Rooms, capsys: pytest.CaptureFixture[str]) -> None:
+    rooms.news = ("all is full",)
+    assert main(["run", "true"]) == 0
+    assert main(["attach", "1"]) == 0
+    assert capsys.readouterr().err == "rootlessnet: all is full\n" * 2
 
 
 @pytest.mark.parametrize("status", [0, 3, 137])
@@ -148,6 +152,7 @@ def test_the_exit_status_is_the_commands(status: int, rooms: Rooms) -> None:
         (["--dns", "dns.example", "ls"], None),
         (["--add-host", "db", "ls"], None),
         (["--add-host", "db:", "ls"], None),
+        (["--dhcp-host", "10.0.2.50", "ls"], None),
         (["--name", "", "ls"], None),
         (["--name", "123", "ls"], None),
         (["--name", "a/b", "ls"], None),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from rootlessnet.control.state import folder_path
+from rootlessnet.state_folder import folder_path
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,11 @@ from time import monotonic
 import pytest
 
 from rootlessnet.config import RunConfig
+from rootlessnet.control import clients
 from rootlessnet.control import server as server_module
 from rootlessnet.control.description import InstanceDescription, describe
 from rootlessnet.control.protocol import Info, Publish, Stop, Withdraw, encode_request
-from rootlessnet.control.server import CLIENTS, REQUEST_SIZE, Server, is_allowed
+from rootlessnet.control.server import REQUEST_SIZE, Server, is_allowed
 from rootlessnet.control.state import claim, peer_of
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward, parse_forwards
@@ -39,8 +40,8 @@ class FakeInstance:
         ports = tuple(map(str, self.published))
         return describe(RunConfig(self.words), "web", os.getpid(), 1.5, ports)
 
-    def publish(self, *forwards: str) -> tuple[Forward, ...]:
-        wanted = tuple(one for text in forwards for one in parse_forwards(text))
+    def publish(self, *forwards: Forward | str) -> tuple[Forward, ...]:
+        wanted = tuple(one for word in forwards for one in parse_forwards(str(word)))
         if any(one.host_port == TAKEN for one in wanted):
             raise RootlessnetError("the port is taken: take another")
         self.published += wanted
@@ -245,7 +246,7 @@ def test_who_closes_for_writing_after_its_request(world: World) -> None:
 
 def test_the_silent_hurt_nobody(world: World) -> None:
     """More than there is room for: the first of them go."""
-    silent = [world.client() for _ in range(CLIENTS + 5)]
+    silent = [world.client() for _ in range(clients.MOST + 5)]
     assert name_of(world.ask(INFO)) == "web"
     assert world.hear(silent[0]) is None
     with pytest.raises(BlockingIOError):
@@ -254,7 +255,7 @@ def test_the_silent_hurt_nobody(world: World) -> None:
 
 def test_who_waits_for_the_end_goes_last(world: World) -> None:
     waiting = world.client(encode_request(Stop(1)))
-    for _ in range(CLIENTS + 5):
+    for _ in range(clients.MOST + 5):
         world.client()
     assert name_of(world.ask(INFO)) == "web"
     world.server.close()
@@ -262,8 +263,8 @@ def test_who_waits_for_the_end_goes_last(world: World) -> None:
 
 
 def test_many_at_once_are_all_answered(world: World) -> None:
-    clients = [world.client(INFO) for _ in range(100)]
-    assert {name_of(world.hear(client)) for client in clients} == {"web"}
+    crowd = [world.client(INFO) for _ in range(100)]
+    assert {name_of(world.hear(client)) for client in crowd} == {"web"}
 
 
 def test_the_silent_and_the_slow_are_sent_away(
@@ -309,7 +310,7 @@ def test_who_is_allowed() -> None:
 
 def test_descriptors_used_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client waits until there is one again."""
-    monkeypatch.setattr(server_module, "_RETRY", 0.01)
+    monkeypatch.setattr(clients, "_RETRY", 0.01)
     client = world.client(INFO)
     world.starve()
     with pytest.raises(BlockingIOError):

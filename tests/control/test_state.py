@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from rootlessnet.config import SOCKET_PATH_SIZE
 from rootlessnet.control import state
-from rootlessnet.control.state import Claim, Folder, claim, folder_path
+from rootlessnet.control.state import Claim, Folder, claim
 from rootlessnet.errors import RootlessnetError
+from rootlessnet.state_folder import folder_path
 from tests.host.world import descriptors, no_descriptor_left
 
 ME = os.geteuid()
@@ -126,7 +128,7 @@ def test_a_runtime_directory_that_takes_nothing(path: str, monkeypatch: pytest.M
 
 def test_a_path_too_long_for_a_socket(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its limit is in bytes."""
-    deep = runtime / ("ä" * ((state.PATH_SIZE - len(f"{runtime}/")) // 2))
+    deep = runtime / ("ä" * ((SOCKET_PATH_SIZE - len(f"{runtime}/")) // 2))
     deep.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
     with pytest.raises(RootlessnetError, match="take a shorter name"):
@@ -135,7 +137,7 @@ def test_a_path_too_long_for_a_socket(runtime: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_longest_path(folder: Path) -> None:
-    name = "x" * (state.PATH_SIZE - len(f"{folder}/.sock"))
+    name = "x" * (SOCKET_PATH_SIZE - len(f"{folder}/.sock"))
     claimed(name).release()
     with pytest.raises(RootlessnetError, match="108 bytes"):
         claim(f"{name}x")
@@ -181,6 +183,25 @@ def test_only_what_is_stale_is_removed(folder: Path) -> None:
         found.remove_stale(name)
     assert not path.exists()
     assert found.names() == ["db"]
+    running.release()
+
+
+def test_who_begins_without_a_name_removes_a_few(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the long run all: where each looks first is left to chance."""
+    monkeypatch.setattr(state, "_REMOVED_MOST", 2)
+    for number in range(3):
+        leave_stale(folder, f"stale{number}")
+    running = claimed("web")
+    found = Folder(str(folder))
+    for _ in range(100):
+        made = claim(None)
+        assert made is not None
+        made.release()
+        if found.names() == ["web"]:
+            break
+    assert found.names() == ["web"]
     running.release()
 
 

@@ -14,6 +14,7 @@ import pytest
 from rootlessnet.config import AttachConfig, NetworkConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns.attach import attach
+from rootlessnet.netns.tap import Tap
 from tests.e2e.family import PATIENCE, Family
 from tests.e2e.target import Target, make_target
 
@@ -33,7 +34,8 @@ def test_attach(target: Target, by_path: bool) -> None:
     if by_path:
         config = AttachConfig(target.network, target.user)
     attachment = attach(config)
-    tap = attachment.receive_tap()
+    tap = attachment.receive_link()
+    assert isinstance(tap, Tap)
     try:
         assert "10.0.2.100/24" in target.inside("ip", "address", "show", "dev", "tap0")
         assert "default via 10.0.2.2" in target.inside("ip", "route")
@@ -41,7 +43,7 @@ def test_attach(target: Target, by_path: bool) -> None:
         assert not attachment.gone()
         os.kill(target.pid, signal.SIGKILL)
         await_end_of_namespace(tap.fd)
-        assert attachment.gone() is not by_path
+        assert attachment.gone()
     finally:
         attachment.close()
         os.close(tap.fd)
@@ -65,7 +67,7 @@ def await_end_of_namespace(tap: int) -> None:
 def failure(config: AttachConfig) -> str:
     """The line that says why attaching failed."""
     with pytest.raises(RootlessnetError) as caught, closing(attach(config)) as attachment:
-        attachment.receive_tap()
+        attachment.receive_link()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -85,7 +87,7 @@ def test_attach_fails(target: Target, tmp_path: Path) -> None:
 
 def test_attach_to_what_is_taken(target: Target) -> None:
     attachment = attach(AttachConfig(target.pid))
-    tap = attachment.receive_tap()
+    tap = attachment.receive_link()
     other = NetworkConfig(cidr=IPv4Network("10.0.3.0/24"))
     same_address = NetworkConfig(tap_name="tap1")
     other_name = NetworkConfig(cidr=IPv4Network("10.0.3.0/24"), tap_name="tap1")

@@ -24,6 +24,7 @@ from tests.e2e.conftest import ROOTLESSNET, Program, wait_for
 from tests.e2e.outside import peer
 from tests.e2e.target import make_target
 from tests.e2e.test_run import line_of
+from tests.e2e.test_tcp import BOTH_WAYS
 from tests.host.world import descriptors
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
@@ -339,11 +340,14 @@ def under_load(port: int) -> Iterator[list[Load]]:
     assert [load.fault for load in loads] == [None] * STREAMS
 
 
-def test_changes_hurt_no_connection_of_another_port(rootlessnet: Program) -> None:
+@pytest.mark.parametrize("options", BOTH_WAYS, ids=["splice", "no-splice"])
+def test_changes_hurt_no_connection_of_another_port(
+    rootlessnet: Program, options: tuple[str, ...]
+) -> None:
     """Nor one that stands of the port that is changed."""
     busy, changing = find_free_port(), find_free_port()
     port = f"{HERE}:{changing}:{GUEST_PORT}"
-    words = ("run", "--name", "web", "-p", f"{HERE}:{busy}:{GUEST_PORT}", "--", *ECHO)
+    words = ("run", *options, "--name", "web", "-p", f"{HERE}:{busy}:{GUEST_PORT}", "--", *ECHO)
     with rootlessnet.serving(*words), under_load(busy):
         for _ in range(CHANGES):
             said(rootlessnet.run("port", "add", "web", port))

@@ -1,4 +1,4 @@
-"""tools/rootlessnet on copies of this checkout: the first use, and what every use must keep.
+"""tools/rootlessnet and tools/minipod, on copies of this checkout: the first use, and every use.
 
 A first use installs from the package index, as a user's does.
 """
@@ -115,6 +115,16 @@ def test_later_uses_say_nothing_and_leave_the_checkout_alone(used: Checkout) -> 
     assert used.use() == ""
     assert not list(used.path.rglob("__pycache__"))
     assert {path.name for path in used.made.parent.iterdir()} == {"run", "run.lock"}
+
+
+def test_minipod_has_the_same_environment(used: Checkout, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(used.path / "tools" / "minipod")
+    ended = subprocess.run(
+        [link, "ps"], env=used.environment, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert not list(used.path.rglob("__pycache__"))
 
 
 def test_the_program_gets_what_the_launcher_got(used: Checkout, tmp_path: Path) -> None:

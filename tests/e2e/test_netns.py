@@ -97,7 +97,7 @@ def wait(guest: Guest) -> int:
 
 def test_signal_from_the_parent() -> None:
     with launched("sleep", "1000") as guest:
-        os.close(guest.receive_tap().fd)
+        os.close(guest.receive_link().fd)
         guest.start_command()
         assert guest.poll() is None
         guest.send_signal(signal.SIGUSR1)
@@ -111,7 +111,7 @@ def test_two_guests_and_nothing_left_of_them() -> None:
     descriptors = {entry.name for entry in Path("/proc/self/fd").iterdir()}
     subreaper = syscalls.is_child_subreaper()
     with launched("sleep", "1000") as one, launched("true") as other:
-        taps = {one.receive_tap(), other.receive_tap()}
+        taps = {one.receive_link(), other.receive_link()}
         assert len({tap.mac for tap in taps}) == 2
         one.start_command()
         other.start_command()

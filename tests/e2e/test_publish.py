@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.conftest import needs, wait_for
 from tests.e2e.outside import ADDRESS, ADDRESS_6, OTHER_ADDRESS, Outside, peer
+from tests.e2e.test_tcp import BOTH_WAYS, line_of
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
 
@@ -262,12 +263,21 @@ def test_the_backlog_is_the_limit_of_the_system(outside: Outside) -> None:
     assert [line.split()[2] for line in listening] == [limit, limit]
 
 
-def test_ports_are_free_when_the_program_was_killed(outside: Outside) -> None:
-    server = (sys.executable, "-c", SERVERS)
-    words = ("run", "-p", "8080:5000", "-p", "8080:5000/udp", "--", *server)
-    with outside.rootlessnet.serving(*words) as process:
+@pytest.mark.parametrize("options", BOTH_WAYS, ids=["splice", "no-splice"])
+def test_ports_are_free_when_the_program_was_killed(
+    outside: Outside, options: tuple[str, ...]
+) -> None:
+    """Also those with a connection, which is reset."""
+    ports = ("-p", "8080:5000", "-p", "8080:5000/udp", "-p", "8081:6000")
+    flood = " ".join(peer("tcp", "flood", "0.0.0.0", 6000))
+    script = f'{flood} > /dev/null & exec "$0" -c "$1"'
+    words = ("run", *options, *ports, "--", "sh", "-c", script, sys.executable, SERVERS)
+    drain = outside.program(*peer("tcp", "drain_stubbornly", LOOPBACK, 8081, 1_000_000))
+    with outside.rootlessnet.serving(*words) as process, drain.started() as client:
+        assert line_of(client) == "flowing"
         process.kill()
         process.wait()
+        assert line_of(client) == "ECONNRESET"
         wait_for(lambda: hear(outside, "tcp", ADDRESS, 8080) == REFUSED, "the port")
         with published(outside, "8080:5000", "8080:5000/udp"):
             assert hear(outside, "tcp", ADDRESS, 8080) == f"5000 {ADDRESS}"

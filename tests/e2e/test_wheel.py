@@ -46,5 +46,7 @@ def test_the_wheel_installs_a_program_that_works(
 
     script = Program(str(environment / "bin" / "rootlessnet"))
     assert script.run("--version").stdout == f"rootlessnet {__version__}\n"
+    slirp4netns = Program(str(environment / "bin" / "rootlessnet-slirp4netns"))
+    assert "SLIRP_CONFIG_VERSION_MAX: " in slirp4netns.run("--version").stdout
     done = script.run("run", "--", "sh", "-c", "exit 5")
     assert (done.returncode, done.stderr) == (5, "")

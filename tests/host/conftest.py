@@ -59,8 +59,14 @@ def far_end() -> Iterator[FarEnd]:
 
 
 @pytest.fixture
-def forwards(world: HostWorld) -> Iterator[Forwards]:
-    made = Forwards(world.reactor, world.gateway, world.host)
+def told() -> list[str]:
+    """What is to be told to the user of `forwards`."""
+    return []
+
+
+@pytest.fixture
+def forwards(world: HostWorld, told: list[str]) -> Iterator[Forwards]:
+    made = Forwards(world.reactor, world.gateway, world.host, told.append)
     yield made
     made.close_all()
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 from rootlessnet.forward import Forward
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.splice import Splices
+from rootlessnet.netns.inbound import open_socket
 from tests.host.world import LOOPBACK, FarEnd, HostWorld, is_readable, port_of
 
 GUEST_ADDRESS = "127.0.0.2"  # the guest's own, which is not its loopback
@@ -26,21 +27,23 @@ class Supply:
 
     def __init__(self, world: HostWorld) -> None:
         self._reactor = world.reactor
-        self.asked: list[int] = []
+        self.asked: list[tuple[int, int]] = []  # families and numbers
         self.is_held = self.is_over = False
         self.splices: Splices = world.host.splice(self.ask, GUEST_ADDRESS)
 
-    def ask(self, count: int) -> bool:
+    def ask(self, family: int, count: int) -> bool:
         if self.is_over:
             return False
-        self.asked.append(count)
+        self.asked.append((family, count))
         if not self.is_held:
             self._reactor.defer(self.deliver)
         return True
 
     def deliver(self) -> None:
-        """Answer with all that was asked for."""
-        self.splices.arrived([socket.socket().detach() for _ in range(self.asked[-1])])
+        """Answer the last question with all that was asked for."""
+        family, count = self.asked[-1]
+        made = [open_socket(family, LOOPBACK).detach() for _ in range(count)]
+        self.splices.arrived(family, made)
 
 
 class Splicing:
@@ -65,6 +68,11 @@ class Splicing:
         """The guest's server has a full queue, so no connection to it comes about."""
         self._listening.listen(0)
         self._far_end.connect(LOOPBACK, self.guest_port)
+
+    def empty_queue(self) -> None:
+        """After `fill_queue`: there is room. The kernel asks again once a second has passed."""
+        self._listening.listen()
+        self._far_end.accept(self._listening)
 
     def stop_server(self) -> None:
         self._listening.close()

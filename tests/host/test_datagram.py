@@ -4,15 +4,24 @@ import socket
 import struct
 
 import pytest
-from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet import ICMP, UDP
 
 from rootlessnet.stack.host import PMTU_DO, PMTU_DONT, PMTU_WANT
 from tests.host.recorder import Opened, open_on
-from tests.host.world import FarEnd, HostReactor, HostWorld, address_of, port_of
-from tests.stack.world import GATEWAY, udp
+from tests.host.world import (
+    LOOPBACK,
+    LOOPBACK_6,
+    FarEnd,
+    HostReactor,
+    HostWorld,
+    address_of,
+    port_of,
+)
+from tests.stack.world import GATEWAY, GATEWAY_6, head, udp
 
 UDP_SEGMENT = 103  # linux/udp.h
 IP_MTU_DISCOVER, IP_RECVTTL = 10, 12  # linux/in.h
+IPV6_MTU_DISCOVER = 23  # linux/in6.h
 MANY = 200  # datagrams, more than are read in one go
 
 
@@ -91,6 +100,22 @@ def test_ttl_and_df_are_those_of_the_datagram(reactor: HostReactor, far_end: Far
     opened.datagrams.close()
 
 
+def test_hops_are_those_of_the_datagram_in_ipv6(reactor: HostReactor, far_end: FarEnd) -> None:
+    counted, peer = Counted(socket.AF_INET6, socket.SOCK_DGRAM), far_end.udp(LOOPBACK_6)
+    peer.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+    opened = open_on(reactor, counted)
+    counted.settings = 0
+    for hop_limit, settings in ((63, 2), (63, 0), (5, 1), (0, 1)):
+        opened.send(b"datagram", address_of(peer), hop_limit=hop_limit, discovery=PMTU_DONT)
+        _, ancillary, _, _ = peer.recvmsg(100, 100)
+        hops = struct.pack("=i", max(hop_limit, 1))
+        assert ancillary == [(socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT, hops)]
+        assert counted.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER) == PMTU_DONT
+        assert counted.settings == settings
+        counted.settings = 0
+    opened.datagrams.close()
+
+
 def test_others_get_their_turn(opened: Opened, peer: socket.socket) -> None:
     for _ in range(MANY):
         peer.sendto(b"datagram", opened.address)
@@ -118,12 +143,17 @@ def test_the_receiver_closes_the_socket(reactor: HostReactor, far_end: FarEnd) -
     assert len(opened.recorder.datagrams) == 1
 
 
-def test_the_guest_is_answered(world: HostWorld, far_end: FarEnd) -> None:
-    server = far_end.udp()
-    world.send(udp(b"question", dst=GATEWAY, dport=port_of(server)))
+@pytest.mark.parametrize(
+    ("gateway", "loopback"), [(GATEWAY, LOOPBACK), (GATEWAY_6, LOOPBACK_6)], ids=["ipv4", "ipv6"]
+)
+def test_the_guest_is_answered(
+    world: HostWorld, far_end: FarEnd, gateway: str, loopback: str
+) -> None:
+    server = far_end.udp(loopback)
+    world.send(udp(b"question", dst=gateway, dport=port_of(server)))
     question, client = server.recvfrom(100)
     server.sendto(question + b"!", client)
     (answer,) = world.hear()
-    assert (answer[IP].src, answer[UDP].sport) == (GATEWAY, port_of(server))
+    assert (head(answer).src, answer[UDP].sport) == (gateway, port_of(server))
     assert bytes(answer[UDP].payload) == b"question!"
     assert ICMP not in answer

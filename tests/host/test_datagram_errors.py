@@ -15,29 +15,40 @@ from scapy.layers.inet import UDPerror
 
 from rootlessnet.stack.host import PMTU_DO, PMTU_DONT, PMTU_WANT, Payload, SocketAddress
 from tests.host.recorder import Opened, Recorder, open_on
-from tests.host.world import LOOPBACK, HostReactor, HostWorld, address_of, closed_port
+from tests.host.world import (
+    LOOPBACK,
+    LOOPBACK_6,
+    HostReactor,
+    HostWorld,
+    address_of,
+    closed_port,
+)
 from tests.stack.world import GATEWAY, assert_unreachable, udp
 
 UNREACHABLE, PORT_UNREACHABLE, TIME_EXCEEDED, TOO_BIG = 3, 3, 11, 4
+UNREACHABLE_6, PORT_UNREACHABLE_6 = 1, 4
 
 ipv4 = pytest.mark.parametrize("opened", [LOOPBACK], indirect=True)
 
 
-@ipv4
+def closed_to(opened: Opened) -> SocketAddress:
+    """A port where nobody listens, of the socket's family."""
+    return closed_port(LOOPBACK if opened.bound.family == socket.AF_INET else LOOPBACK_6)
+
+
 def test_a_port_where_nobody_listens(opened: Opened) -> None:
-    remote, recorder = closed_port(), opened.recorder
+    remote, recorder = closed_to(opened), opened.recorder
+    is_ipv4 = opened.bound.family == socket.AF_INET
+    error = (UNREACHABLE, PORT_UNREACHABLE) if is_ipv4 else (UNREACHABLE_6, PORT_UNREACHABLE_6)
     opened.send(b"probe", remote)
     opened.reactor.wait(lambda: recorder.errors, "an error")
-    assert recorder.errors == [
-        (b"probe", remote, UNREACHABLE, PORT_UNREACHABLE, LOOPBACK, 0),
-    ]
+    assert recorder.errors == [(b"probe", remote, *error, remote[0], 0)]
     assert recorder.refusals == []
 
 
-@ipv4
 def test_an_error_does_not_cost_another_datagram(opened: Opened, peer: socket.socket) -> None:
     """The kernel tells of it when the next one is sent, and does not send that."""
-    remote = closed_port()
+    remote = closed_to(opened)
     for _ in range(2):
         opened.send(b"probe", remote)
     opened.send(b"datagram", address_of(peer))
@@ -51,10 +62,9 @@ def test_an_error_does_not_cost_another_datagram(opened: Opened, peer: socket.so
     opened.reactor.wait(lambda: len(opened.recorder.errors) == 3, "the third error")
 
 
-@ipv4
 def test_an_error_does_not_stop_what_arrives(opened: Opened, peer: socket.socket) -> None:
     peer.sendto(b"datagram", opened.address)
-    opened.send(b"probe", closed_port())
+    opened.send(b"probe", closed_to(opened))
     recorder = opened.recorder
     opened.reactor.wait(lambda: recorder.datagrams and recorder.errors, "both")
 
@@ -71,10 +81,9 @@ def test_the_kernel_refuses(opened: Opened) -> None:
     ]
 
 
-@ipv4
 def test_a_burst_to_a_closed_port_stays_one(opened: Opened) -> None:
     """Or a guest that floods one keeps its own other flows waiting for seconds."""
-    remote, recorder = closed_port(), opened.recorder
+    remote, recorder = closed_to(opened), opened.recorder
     for _ in range(10):
         opened.send(bytes(46 * 1400), remote, 1400)
     opened.reactor.wait(lambda: len(recorder.errors) >= 10, "an error for each burst")

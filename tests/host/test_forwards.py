@@ -25,6 +25,10 @@ from tests.stack.world import GATEWAY, GATEWAY_6, head, udp
 GUEST_PORT = 5000
 CLIENTS = [(LOOPBACK, GATEWAY), (LOOPBACK_6, GATEWAY_6)]
 OTHER_FAMILY = {GATEWAY: GATEWAY_6, GATEWAY_6: GATEWAY}
+NO_ROOM = (
+    "published ports have no room for more connections: clients wait until others end; "
+    "for more, raise the limit (ulimit -n)"
+)
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
 
 # ── TCP ──────────────────────────────────────────────────────────────────────────────────────────
@@ -51,6 +55,20 @@ def test_tcp(
     client.close()
     guest.until(lambda: guest.finished, "the end")
     guest.finish()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_another_address_of_the_guest_s(
+    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int, protocol: Protocol
+) -> None:
+    other = IPv4Address("10.0.2.101")
+    forwards.open(Forward(free_port, GUEST_PORT, protocol, guest_address=other))
+    if protocol == "tcp":
+        far_end.connect(LOOPBACK, free_port)
+    else:
+        far_end.udp().sendto(b"hello", (LOOPBACK, free_port))
+    (packet,) = world.hear()
+    assert (packet.payload.dst, packet.dport) == (str(other), GUEST_PORT)
 
 
 def test_a_client_that_spoke_and_closed_before_the_guest_has_answered(
@@ -142,14 +160,18 @@ def test_more_clients_than_are_accepted_in_one_go(
 
 
 def test_no_descriptor_is_left(
-    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int
+    world: HostWorld, forwards: Forwards, far_end: FarEnd, free_port: int, told: list[str]
 ) -> None:
-    """The client waits until there is one."""
+    """The client waits until there is one. That is told once."""
     forwards.open(Forward(free_port, GUEST_PORT, "tcp", IPv4Address(LOOPBACK)))
     client = far_end.connect(LOOPBACK, free_port)
     client.sendall(b"request")
     world.reactor.starve()
     assert world.heard() == []
+    assert told == [NO_ROOM]
+    assert world.reactor.time_is_up() == 1
+    world.reactor.starve()
+    assert told == [NO_ROOM]
     assert world.reactor.time_is_up() == 1
     guest = GuestTcp.accepting(world)
     guest.until(lambda: guest.text == b"request", "the request")
@@ -176,16 +198,28 @@ def test_no_room_in_the_stack(
     far_end: FarEnd,
     free_port: int,
     monkeypatch: pytest.MonkeyPatch,
+    told: list[str],
 ) -> None:
-    monkeypatch.setattr(tcp_flows, "MAX_FLOWS", 0)
-    forwards.open(Forward(free_port, GUEST_PORT))
-    before = descriptors()
-    client = far_end.connect(LOOPBACK, free_port)
+    """The client waits until another ends. That is told once."""
+    monkeypatch.setattr(tcp_flows, "MAX_FLOWS", 1)
+    forwards.open(Forward(free_port, GUEST_PORT, "tcp", IPv4Address(LOOPBACK)))
+    far_end.connect(LOOPBACK, free_port)
+    first = GuestTcp.accepting(world)
     world.reactor.let_run()
-    with pytest.raises(ConnectionResetError):
-        client.recv(1)
-    client.close()
-    assert descriptors() == before
+    assert told == []
+    client = far_end.connect(LOOPBACK, free_port)
+    client.sendall(b"request")
+    for _ in range(2):
+        world.reactor.let_run()
+        assert world.heard() == []
+        assert told == [NO_ROOM]
+        assert world.reactor.time_is_up() == 1
+    world.reactor.let_run()
+    first.reset()
+    world.reactor.time_is_up()
+    second = GuestTcp.accepting(world)
+    second.until(lambda: second.text == b"request", "the request")
+    second.reset()
 
 
 # ── UDP ──────────────────────────────────────────────────────────────────────────────────────────

@@ -78,7 +78,7 @@ def test_by_address() -> None:
         dns.message.make_query("db", "A", "CH"),
         dns.message.make_query(dns.reversename.from_address("192.0.2.3"), "PTR"),
     ],
-    ids=str,
+    ids=["host", "other", "below", "root", "class", "address"],
 )
 def test_what_others_know(query: dns.message.Message) -> None:
     assert answer_to(query) is None

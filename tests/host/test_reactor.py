@@ -4,8 +4,10 @@ The descriptors are those of eventfd(2), which are readable when they are not ze
 """
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from math import inf
+from pathlib import Path
 
 import pytest
 from scapy.layers.inet import TCP
@@ -51,6 +53,32 @@ def test_the_ready_are_called_in_their_order(reactor: HostReactor, make_event: M
     os.eventfd_write(events[1], 1)
     reactor.wait(lambda: len(called) == 3, "the last")
     assert called == [events[0], events[2], events[1]]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "sockets"])
+def test_a_hang_up_is_no_data(reactor: HostReactor, kind: str) -> None:
+    called: list[bool] = []
+    if kind == "pipe":
+        ours, theirs = os.pipe()
+    else:
+        ours, theirs = (one.detach() for one in socket.socketpair())
+    try:
+        reactor.add_hangup(ours, lambda: called.append(True))
+        os.write(theirs, b"data")
+        reactor.let_run()
+        assert called == []
+    finally:
+        os.close(theirs)
+    reactor.wait(lambda: called, "the hang-up")
+    reactor.let_run()
+    assert called == [True]
+    os.close(ours)
+
+
+def test_a_file_never_hangs_up(reactor: HostReactor) -> None:
+    with Path(os.devnull).open("rb") as null:
+        reactor.add_hangup(null.fileno(), lambda: pytest.fail("it did"))
+        reactor.let_run()
 
 
 def test_level_and_edge(reactor: HostReactor, make_event: MakeEvent) -> None:

@@ -1,16 +1,20 @@
 """The sockets that the stack asks for, by what they do."""
 
+import errno
 import socket
+from ipaddress import ip_address
 
 import pytest
+from hypothesis import given
 from scapy.layers.inet import ICMP, IP
 
 from rootlessnet.stack.host import PMTU_WANT
-from rootlessnet.wire.families import IPV4
+from rootlessnet.wire.families import IPV4, IPV6, Family
 from tests.host.conftest import MakeWorld
 from tests.host.recorder import Recorder
 from tests.host.world import (
     LOOPBACK,
+    LOOPBACK_6,
     FarEnd,
     HostReactor,
     HostWorld,
@@ -19,6 +23,7 @@ from tests.host.world import (
     no_descriptor_left,
 )
 from tests.stack.world import DNS, assert_unreachable, echo, udp
+from tests.wire.oracle import addresses_6, patient
 
 ECHO_REQUEST = bytes.fromhex("0800 0000 0001 0002") + b"data"
 HOST_UNREACHABLE, ADMIN_PROHIBITED = 1, 13
@@ -36,18 +41,38 @@ needs_ping = pytest.mark.skipif(not may_ping(), reason="no ping sockets: net.ipv
 
 
 @needs_ping
-def test_echo(reactor: HostReactor, world: HostWorld) -> None:
-    recorder = Recorder()
-    ping = world.host.open_echo(recorder, IPV4)
-    ping.send(ECHO_REQUEST, (LOOPBACK, 0), 0, 63, PMTU_WANT)
+@pytest.mark.parametrize("family", [IPV4, IPV6], ids=["ipv4", "ipv6"])
+def test_echo(reactor: HostReactor, world: HostWorld, family: Family) -> None:
+    recorder, loopback = Recorder(), {4: LOOPBACK, 6: LOOPBACK_6}[family.version]
+    ping = world.host.open_echo(recorder, family)
+    request = bytes([family.icmp.echo_request]) + ECHO_REQUEST[1:]
+    ping.send(request, (loopback, 0), 0, 63, PMTU_WANT)
     reactor.wait(lambda: recorder.datagrams, "an answer")
     ((answer, remote, segment),) = recorder.datagrams
     assert (answer[:2], answer[6:], remote, segment) == (
-        b"\0\0",
+        bytes([family.icmp.echo_reply, 0]),
         ECHO_REQUEST[6:],
-        (LOOPBACK, 0),
+        (loopback, 0),
         0,
     )
+
+
+def test_a_socket_of_ipv6_has_nothing_to_do_with_ipv4(
+    reactor: HostReactor, world: HostWorld
+) -> None:
+    recorder = Recorder()
+    world.host.open_udp(recorder, IPV6).send(b"x", ("::ffff:127.0.0.1", 9), 0, 63, PMTU_WANT)
+    assert [(remote, error) for _, remote, error in recorder.refusals] == [
+        (("::ffff:127.0.0.1", 9), errno.ENETUNREACH)
+    ]
+
+
+@given(addresses_6)
+@patient
+def test_the_kernel_writes_addresses_as_the_stack_does(address: bytes) -> None:
+    """By their text the stack knows from whom a datagram is."""
+    if address[0]:  # others lead nowhere
+        assert socket.inet_ntop(socket.AF_INET6, address) == str(ip_address(address))
 
 
 def test_each_udp_socket_has_a_port_of_its_own(world: HostWorld, far_end: FarEnd) -> None:

@@ -10,8 +10,9 @@ from rootlessnet.host import pipes as pipes_module
 from rootlessnet.host import splice as splice_module
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.splice import is_loopback
+from tests.host.guest import GuestTcp
 from tests.host.splicing import GUEST_ADDRESS, Splicing, read_to_end, send_all
-from tests.host.world import FarEnd, HostWorld, descriptors, reset
+from tests.host.world import LOOPBACK_6, FarEnd, HostWorld, descriptors, reset
 
 DATA = random.Random(1).randbytes(5_000_000)
 
@@ -68,6 +69,47 @@ def test_the_second_target_is_the_address_of_the_guest(splicing: Splicing) -> No
     assert splicing.hear(server) == b"request"
 
 
+def test_the_last_target_is_the_loopback_of_ipv6(splicing: Splicing) -> None:
+    splicing.move(LOOPBACK_6)
+    client, server = splicing.pair()
+    assert server.getpeername()[0] == LOOPBACK_6
+    client.sendall(b"request")
+    assert splicing.hear(server) == b"request"
+
+
+def test_a_guest_that_does_not_answer(splicing: Splicing) -> None:
+    """Its firewall drops what comes on lo."""
+    splicing.fill_queue()
+    client = splicing.call()
+    splicing.reactor.wait(lambda: splicing.supply.splices, "the connection")
+    splicing.reactor.let_run()
+    assert splicing.reactor.time_is_up() == 1
+    with pytest.raises(ConnectionResetError):
+        splicing.hear(client)
+    splicing.gone()
+
+
+def test_a_guest_that_answers_late(splicing: Splicing) -> None:
+    """Nothing is left to run out of time then."""
+    splicing.fill_queue()
+    client = splicing.call()
+    splicing.reactor.wait(lambda: splicing.supply.splices, "the connection")
+    splicing.reactor.let_run()
+    splicing.empty_queue()
+    client.sendall(b"request")
+    assert splicing.hear(splicing.answer()) == b"request"
+    assert splicing.reactor.time_is_up() == 0
+
+
+def test_a_host_without_ipv6(splicing: Splicing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor has the guest, which can make no such socket, ever."""
+    monkeypatch.setattr(splicing.supply.splices, "targets", ("127.0.0.1", GUEST_ADDRESS))
+    splicing.stop_server()
+    with pytest.raises(ConnectionResetError):
+        splicing.hear(splicing.call())
+    assert {family for family, _ in splicing.supply.asked} == {socket.AF_INET}
+
+
 def test_nobody_listens(splicing: Splicing) -> None:
     splicing.stop_server()
     client = splicing.call()
@@ -85,7 +127,7 @@ def test_a_socket_that_the_kernel_connects_to_itself(splicing: Splicing) -> None
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", splicing.guest_port))
-    splicing.supply.splices.arrived([bound.detach()])
+    splicing.supply.splices.arrived(socket.AF_INET, [bound.detach()])
     with pytest.raises(ConnectionResetError):
         splicing.hear(client)
 
@@ -116,12 +158,15 @@ def test_a_client_that_spoke_and_closed_before_it_was_connected(splicing: Splici
     splicing.gone()
 
 
-def test_no_room(splicing: Splicing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room(splicing: Splicing, world: HostWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others go the way of all."""
     monkeypatch.setattr(splicing.supply.splices, "_most", 1)
     splicing.pair()
     client = splicing.call()
-    with pytest.raises(ConnectionResetError):
-        splicing.hear(client)
+    client.sendall(b"request")
+    guest = GuestTcp.accepting(world)
+    guest.until(lambda: guest.text == b"request", "the request")
+    guest.reset()
 
 
 # ── the stock of sockets ─────────────────────────────────────────────────────────────────────────
@@ -150,7 +195,7 @@ def test_no_socket_can_be_made(splicing: Splicing) -> None:
     client = splicing.call()
     client.sendall(b"request")
     splicing.reactor.wait(lambda: splicing.supply.asked, "a request for sockets")
-    splicing.supply.splices.arrived([])
+    splicing.supply.splices.arrived(socket.AF_INET, [])
     splicing.supply.is_held = False
     assert splicing.reactor.time_is_up() == 1
     assert splicing.hear(splicing.answer()) == b"request"

@@ -168,9 +168,9 @@ def port_of(bound: socket.socket) -> int:
     return address_of(bound)[1]
 
 
-def closed_port() -> SocketAddress:
+def closed_port(address: str = LOOPBACK) -> SocketAddress:
     """Where nobody listens, neither for TCP nor for UDP."""
-    return LOOPBACK, find_free_port()
+    return address, find_free_port()
 
 
 def reset(connected: socket.socket) -> None:

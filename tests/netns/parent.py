@@ -24,7 +24,7 @@ def main() -> int:
     guest.stop_with_command()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the command as well
     try:
-        tap = guest.receive_tap()
+        tap = guest.receive_link()
         guest.start_command()
         while (status := guest.poll()) is None:
             select.select([guest], [], [])

@@ -34,6 +34,7 @@ def test_descriptors_arrive() -> None:
     message = theirs.receive(0)
     assert message is not None
     (received,) = message.descriptors
+    assert not os.get_inheritable(received)
     os.write(write, b"through")
     assert os.read(received, 10) == b"through"
     for descriptor in (read, write, received):

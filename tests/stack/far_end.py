@@ -5,7 +5,7 @@ one that still is in the end has leaked.
 """
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 
 from rootlessnet.stack.host import OutboundFlow, Receiver, SocketAddress
@@ -48,8 +48,8 @@ class HostSocket(FakeTcp):
     def _connecting(self) -> bool:
         return self.is_open and self.joined is None and self.connection.awaits_accept
 
-    def connect(self, flow: OutboundFlow, remote: SocketAddress) -> None:
-        super().connect(flow, remote)
+    def connect(self, flow: OutboundFlow, targets: Sequence[SocketAddress]) -> None:
+        super().connect(flow, targets)
         if self._host.failure is not None:
             self.fail(self._host.failure)
             self._host.failure = None

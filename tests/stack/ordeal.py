@@ -10,6 +10,7 @@ import errno
 from collections.abc import Generator
 from contextlib import contextmanager
 from enum import IntEnum
+from ipaddress import ip_address
 from math import inf
 from typing import NamedTuple
 from unittest.mock import patch
@@ -17,20 +18,27 @@ from unittest.mock import patch
 from scapy.packet import Packet
 
 from rootlessnet.stack import echo_flows, fragments, tcp_flows, udp_flows
+from rootlessnet.stack import network as network_module
+from rootlessnet.stack import router as router_module
 from rootlessnet.stack.datagram_flows import Endpoint
+from rootlessnet.stack.dhcp import DhcpServer
+from rootlessnet.stack.dhcpv6 import Dhcpv6Server
 from rootlessnet.stack.host import SocketAddress
+from rootlessnet.stack.router import Router
 from rootlessnet.tcp.sequence import MASK, distance
 from rootlessnet.tcp.state import State
-from rootlessnet.wire import ethernet, ip, ipv4, tcp
+from rootlessnet.wire import ethernet, families, ip, tcp
+from rootlessnet.wire.icmp import Reason
 from tests.stack.far_end import ERRORS, Kind, OrdealHost
-from tests.stack.world import FakeDatagram, World, network
+from tests.stack.world import REMOTE, REMOTE_6, FakeDatagram, World, network
 from tests.tcp.playbook import guest_bytes, host_bytes
 from tests.tcp.simulation import check_invariants
-from tests.wire.oracle import NO_OFFLOAD
+from tests.wire.oracle import GUEST_MAC, NO_OFFLOAD
 
-CLIENT = "198.51.100.7"  # of published ports
+CLIENT, CLIENT_6 = "198.51.100.7", "2001:db8::7"  # of published ports
 GUEST_PORT, CLIENT_PORT = 5000, 50000
-_PLACES = 4  # four-tuples of either direction that the guest's segments may belong to
+_PLACES = 4  # four-tuples of a direction and family that the guest's segments may belong to
+_DIRECTIONS = 2 * _PLACES  # four-tuples of a family
 
 
 # ── what may happen ──────────────────────────────────────────────────────────────────────────────
@@ -114,14 +122,14 @@ class Ordeal(World):
     host: OrdealHost
 
     def __init__(self, *, strict: bool = False) -> None:
-        super().__init__(host=OrdealHost())
+        super().__init__(host=OrdealHost(), reserved={})
         self._port, self._published = self.publish(GUEST_PORT)
         self._strict = strict
         self._twist: Twist | None = None
 
-    def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD) -> None:
+    def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD, mac: str = GUEST_MAC) -> None:
         self.host.text_is_known = False
-        super().send(packet, vnet)
+        super().send(packet, vnet, mac)
 
     def play(self, step: Step) -> None:
         """One step, and what must hold after it."""
@@ -139,7 +147,8 @@ class Ordeal(World):
                 assert not self.gateway._engine.batch
                 self.pass_time(step.milliseconds / 1000)
             case Arrival():
-                self._arrive((CLIENT, CLIENT_PORT + step.which % _PLACES))
+                client = CLIENT if step.which % _DIRECTIONS < _PLACES else CLIENT_6
+                self._arrive((client, CLIENT_PORT + step.which % _PLACES))
             case Event() if self.host.sockets:
                 socket = self.host.sockets[-1 - step.which % len(self.host.sockets)]
                 socket.happen(Kind(step.kind % len(Kind)), step.amount, self.now)
@@ -160,6 +169,10 @@ class Ordeal(World):
         assert len(gateway.udp) <= udp_flows.MAX_FLOWS
         assert len(gateway.echo) <= echo_flows.MAX_FLOWS
         assert len(gateway._fragments._datagrams) <= fragments.MAX_DATAGRAMS
+        assert len(gateway._network._neighbours) <= network_module.MAX_NEIGHBOURS
+        for server in (self._made("_dhcp"), self._made("_dhcpv6")):
+            if isinstance(server, DhcpServer | Dhcpv6Server):
+                assert len(server._leases._leases) <= len(server._leases._pool) + 1
 
     def wind_down(self) -> None:
         """The far ends come to their end and the guest falls silent: nothing stays."""
@@ -170,6 +183,9 @@ class Ordeal(World):
             socket.go_on()
             socket.close(self.now)
         self._port.withdraw()
+        router = self._made("_router")
+        if isinstance(router, Router):
+            router.deadline = inf  # it would speak as long as there is a guest
         for _ in range(1000):
             if gateway.next_deadline() == inf:
                 break
@@ -184,6 +200,10 @@ class Ordeal(World):
             assert socket.connection.state is State.CLOSED
             assert not socket.is_open, f"a host socket stays: {socket.calls}"
         assert all(socket.closed for socket in host.udp + host.echo)
+
+    def _made(self, name: str) -> object:
+        """What the gateway has made to configure a guest, if it has."""
+        return vars(self.gateway._configuration).get(name)
 
     # ── the guest ────────────────────────────────────────────────────────────────────────────────
 
@@ -210,11 +230,12 @@ class Ordeal(World):
         size = tcp.SIZE + len(options)
         header = ports + seq.to_bytes(4, "big") + ack.to_bytes(4, "big")
         header += bytes((size << 2, step.flags)) + step.window.to_bytes(2, "big") + bytes(4)
-        text = guest_bytes(position, min(step.length, ipv4.MAX_LENGTH - ipv4.SIZE - size))
+        family = families.of(addresses)
+        text = guest_bytes(position, min(step.length, family.max_payload - size))
         return (
             NO_OFFLOAD
-            + ethernet.HEADER.pack(bytes(6), bytes(6), ethernet.TYPE_IPV4)
-            + ipv4.build(addresses, ip.TCP, size + len(text))
+            + ethernet.HEADER.pack(bytes(6), bytes(6), family.ethertype)
+            + family.build(addresses, ip.TCP, size + len(text), ip.DEFAULT_HOP_LIMIT)
             + header
             + options
             + text
@@ -224,12 +245,17 @@ class Ordeal(World):
         """What the guest was sent: each connection's text is the far end's."""
         flows = self.gateway.tcp._flows
         for header, text in self.link.written:
-            at = ethernet.PAYLOAD
-            if text and header[at + 9 : at + 10] == bytes((ip.TCP,)):
-                key = ip.swapped(header[at + 12 : at + 20]) + header[at + 22 : at + 24]
-                connection = flows.get(key + header[at + 20 : at + 22])
+            family = families.OF_VERSION.get(header[ethernet.PAYLOAD] >> 4)
+            if not text or family is None:
+                continue
+            network = ethernet.PAYLOAD
+            at = network + family.header_size
+            if header[network + (9 if family.version == 4 else 6)] == ip.TCP:
+                addresses = header[network + family.addresses_at :][: 2 * family.address_size]
+                key = ip.swapped(addresses) + header[at + 2 : at + 4]
+                connection = flows.get(key + header[at : at + 2])
                 if connection is not None:
-                    seq = int.from_bytes(header[at + 24 : at + 28], "big")
+                    seq = int.from_bytes(header[at + 4 : at + 8], "big")
                     position = distance(connection.iss + 1, seq)
                     assert text == host_bytes(position, len(text))
         if self._strict:
@@ -259,26 +285,33 @@ class Ordeal(World):
         if isinstance(receiver, Endpoint):
             remotes += receiver.flows
         remote = remotes[-1 - step.which % len(remotes)]
+        errors = families.OF_VERSION[6 if ":" in remote[0] else 4].icmp.numbers
+        router = "2001:db8:ffff::1" if ":" in remote[0] else "203.0.113.1"
         match kind:
             case DatagramKind.RECEIVED:
                 self.receive(socket, step.data * (1 + step.which), remote)
             case DatagramKind.RECEIVED_IN_SEGMENTS:
                 self.receive(socket, step.data * (1 + step.which), remote, max(len(step.data), 1))
             case DatagramKind.TIME_EXCEEDED:
-                receiver.failed(step.data, remote, 11, 0, "203.0.113.1", 0)
+                error = errors[Reason.HOP_LIMIT_EXCEEDED]
+                receiver.failed(step.data, remote, *error, router, 0)
             case DatagramKind.TOO_LARGE:
-                receiver.failed(step.data, remote, 3, 4, "203.0.113.1", 1280)
+                receiver.failed(step.data, remote, *errors[Reason.TOO_BIG], router, 1280)
             case _:
                 receiver.refused(step.data, remote, ERRORS[step.which % len(ERRORS)])
 
 
 def _four_tuple(which: int) -> tuple[bytes, bytes]:
-    """Addresses and ports of a connection as the guest sees it: four outbound, four inbound."""
-    guest, place = network().plans[0].guest, which % _PLACES
-    if which % (2 * _PLACES) < _PLACES:
-        return guest + b"\xc0\x00\x02\x01", (40000 + place).to_bytes(2, "big") + b"\x00\x50"
+    """Addresses and ports of a connection as the guest sees it: four outbound, four inbound, and
+    the same in IPv6.
+    """
+    is_ipv6 = which % (2 * _DIRECTIONS) >= _DIRECTIONS
+    guest, place = network().plans[is_ipv6].guest, which % _PLACES
+    if which % _DIRECTIONS < _PLACES:
+        remote = ip_address(REMOTE_6 if is_ipv6 else REMOTE).packed
+        return guest + remote, (40000 + place).to_bytes(2, "big") + b"\x00\x50"
     ports = GUEST_PORT.to_bytes(2, "big") + (CLIENT_PORT + place).to_bytes(2, "big")
-    return guest + b"\xc6\x33\x64\x07", ports
+    return guest + ip_address(CLIENT_6 if is_ipv6 else CLIENT).packed, ports
 
 
 @contextmanager
@@ -289,5 +322,7 @@ def small_bounds() -> Generator[None]:
         patch.object(udp_flows, "MAX_FLOWS", 4),
         patch.object(echo_flows, "MAX_FLOWS", 3),
         patch.object(fragments, "MAX_DATAGRAMS", 3),
+        patch.object(network_module, "MAX_NEIGHBOURS", 3),
+        patch.object(router_module, "INTERVAL", (200.0, 200.0)),  # so that a schedule is one
     ):
         yield

@@ -87,11 +87,11 @@ def test_syns_that_fail_at_once(ordeal: Ordeal, error: int) -> None:
 def test_a_full_table_has_room_again(ordeal: Ordeal) -> None:
     flood_and_connect(ordeal)
     ordeal.send(tcp("S"))
-    assert ordeal.host.sockets[-1].remote != (REMOTE, 80), "it is full"
+    assert ordeal.host.sockets[-1].targets != ((REMOTE, 80),), "it is full"
     ordeal.host.sockets[-1].happen(Kind.RESETS, 0, ordeal.now)
     ordeal.link.written.clear()
     ordeal.send(tcp("S"))
-    assert ordeal.host.sockets[-1].remote == (REMOTE, 80)
+    assert ordeal.host.sockets[-1].targets == ((REMOTE, 80),)
     ordeal.check()
 
 

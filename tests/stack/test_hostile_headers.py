@@ -290,7 +290,7 @@ def test_segments_to_many_are_not_answered(ordeal: Ordeal, destination: str, fla
 def test_ports_at_the_edges_are_ports(ordeal: Ordeal, sport: int, dport: int) -> None:
     ordeal.send(tcp("S", sport=sport, dport=dport))
     host = ordeal.host.sockets[-1]
-    assert host.remote == (REMOTE, dport)
+    assert host.targets == ((REMOTE, dport),)
     host.connection.accept(ordeal.now)
     answer = ordeal.heard_one()
     assert (answer[TCP].sport, answer[TCP].dport) == (dport, sport)

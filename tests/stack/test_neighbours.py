@@ -8,7 +8,6 @@ from scapy.layers.inet6 import (
     ICMPv6MLReport2,
     ICMPv6ND_NA,
     ICMPv6ND_NS,
-    ICMPv6ND_RS,
     ICMPv6NDOptDstLLAddr,
     ICMPv6NDOptSrcLLAddr,
     IPv6,
@@ -94,7 +93,6 @@ def test_that_of_nobody_else_is() -> None:
 @pytest.mark.parametrize(
     "packet",
     [
-        IPv6(src="::", dst="ff02::2", hlim=255) / ICMPv6ND_RS(),
         IPv6(src=GUEST_6, dst=GATEWAY_6, hlim=255) / ICMPv6ND_NA(tgt=GUEST_6),
         IPv6(src="::", dst="ff02::16", hlim=1)
         / IPv6ExtHdrHopByHop(options=[RouterAlert()])

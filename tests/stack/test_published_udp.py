@@ -46,6 +46,18 @@ def test_there_and_back(client: SocketAddress, appears: SocketAddress) -> None:
     assert world.host.udp == []
 
 
+def test_another_address_of_the_guest_s() -> None:
+    world = World()
+    _, socket = world.publish(5000, bytes([10, 0, 2, 101]))
+    world.receive(socket, b"hello", CLIENT)
+    packet = world.heard_one()
+    assert (packet[IP].dst, packet[UDP].dport) == ("10.0.2.101", 5000)
+    address, port = CLIENT
+    world.send(udp(b"answer", dst=address, dport=port, sport=5000, src="10.0.2.101"))
+    assert socket.sent == [(b"answer", CLIENT, 0)]
+    assert world.host.udp == []
+
+
 def test_clients_that_look_alike_get_ports_of_their_own() -> None:
     world = World(ipv6=False)
     _, socket = world.publish(5000)
@@ -146,6 +158,7 @@ def refusal(datagram: Packet) -> Packet:
     return packet(sent.src, sent.dst) / unreachable / Raw(bytes(sent)[:1232])
 
 
+@pytest.mark.parametrize("hello", [b"", b"hello"])
 @pytest.mark.parametrize(
     ("client", "first", "second"),
     [
@@ -155,16 +168,16 @@ def refusal(datagram: Packet) -> Packet:
     ],
 )
 def test_a_client_is_led_to_the_other_family(
-    client: SocketAddress, first: tuple[str, str], second: tuple[str, str]
+    client: SocketAddress, first: tuple[str, str], second: tuple[str, str], hello: bytes
 ) -> None:
     world = World()
     _, socket = world.publish(5000)
-    world.receive(socket, b"hello", client)
+    world.receive(socket, hello, client)
     asked = world.heard_one()
     assert (head(asked).src, head(asked).dst) == first
     again = world.ask(refusal(asked))
     assert (head(again).src, head(again).dst, again[UDP].sport) == (*second, 50000)
-    assert bytes(again[UDP].payload) == b"hello"
+    assert bytes(again[UDP].payload) == hello
     answer(world, b"answer", (second[0], 50000))
     assert socket.sent == [(b"answer", client, 0)]
     # Those who come after it are led there at once.

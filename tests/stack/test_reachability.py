@@ -66,7 +66,7 @@ def reached(world: World) -> list[SocketAddress]:
     """Where the host was asked to send or to connect to."""
     return [
         *(remote for socket in world.host.udp + world.host.echo for _, remote, _ in socket.sent),
-        *(socket.remote for socket in world.host.tcp if socket.remote),
+        *(target for socket in world.host.tcp for target in socket.targets),
     ]
 
 

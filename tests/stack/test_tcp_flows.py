@@ -27,7 +27,7 @@ def test_the_host_connects_before_the_guest_is_answered() -> None:
     world.send(tcp("S", dport=8080))
     assert world.heard() == []
     (socket,) = world.host.tcp
-    assert socket.remote == (REMOTE, 8080)
+    assert socket.targets == ((REMOTE, 8080),)
     socket.connection.accept(world.now)
     answer = world.heard_one()
     assert (answer[IP].src, answer[IP].dst) == (REMOTE, GUEST)

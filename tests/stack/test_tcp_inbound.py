@@ -43,6 +43,17 @@ def open_inbound(world: World, client: SocketAddress = CLIENT) -> Opened:
     return Opened(host, connection, syn, (syn[IP].src, syn[TCP].sport))
 
 
+def test_another_address_of_the_guest_s() -> None:
+    world, host = World(), FakeTcp()
+    other = bytes([10, 0, 2, 101])
+    world.gateway.tcp.open_inbound(host, CLIENT, PORT, world.now, guest=other)
+    syn = world.heard_one()
+    assert (syn[IP].dst, syn[TCP].dport) == ("10.0.2.101", PORT)
+    address, port = CLIENT
+    world.send(tcp("SA", ISN, syn.seq + 1, dst=address, dport=port, sport=PORT, src="10.0.2.101"))
+    assert host.calls == ["established"]
+
+
 def reply(
     flags: str, opened: Opened, seq: int = ISN, ahead: int = 0, payload: bytes = b""
 ) -> Packet:

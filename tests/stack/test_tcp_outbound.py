@@ -22,7 +22,7 @@ def test_a_syn_is_answered_when_the_host_has_connected(side: Side) -> None:
     world.send(side.tcp("S"))
     assert world.heard() == []
     assert world.host.tcp == [host]
-    assert host.remote == (side.remote, 80)
+    assert host.targets == ((side.remote, 80),)
 
     host.connection.accept(world.now)
     answer = world.heard_one()

@@ -3,7 +3,7 @@
 Whatever leaves for the guest is checked by scapy, to the last checksum, in `kernel_view`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -12,6 +12,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 from scapy.utils import mac2str
 
+from rootlessnet.stack.configuration import AddressPool
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import OutboundFlow, Payload, Receiver, SocketAddress
 from rootlessnet.stack.network import Network, Plan
@@ -25,6 +26,10 @@ GATEWAY_6, DNS_6, GUEST_6 = "fd00::2", "fd00::3", "fd00::100"
 GATEWAY_LINK_LOCAL = "fe80::2"
 REMOTE, REMOTE_6 = "192.0.2.1", "2001:db8::1"
 MTU = 1500
+POOLS = (
+    [(IPv4Network("10.0.2.0/24")[number]).packed for number in range(15, 31)],
+    [(IPv6Network("fd00::/64")[number]).packed for number in range(0x15, 0x31)],
+)
 START = 1000.0  # seconds, when a world begins
 
 
@@ -54,14 +59,14 @@ class FakeTcp:
     """A host socket: a HostTcp that does as the test says; a HostDns too."""
 
     def __init__(self) -> None:
-        self.remote: SocketAddress | None = None
+        self.targets: Sequence[SocketAddress] = ()
         self.joined: Connection | None = None
         self.delivered = b""
         self.calls: list[str] = []
 
-    def connect(self, flow: OutboundFlow, remote: SocketAddress) -> None:
+    def connect(self, flow: OutboundFlow, targets: Sequence[SocketAddress]) -> None:
         self.flow = flow
-        self.remote = remote
+        self.targets = targets
 
     def join(self, connection: Connection) -> None:
         self.joined = connection
@@ -124,6 +129,7 @@ class FakeHost:
         self.udp: list[FakeDatagram] = []
         self.echo: list[FakeDatagram] = []
         self.queries: list[tuple[bytes, Callable[[bytes], None]]] = []
+        self.search: list[str] = ["corp.example", "example.org"]
         self.failure: int | None = None
         self.room_for = capacity
 
@@ -147,6 +153,9 @@ class FakeHost:
         self.dns.append(FakeTcp())
         return self.dns[-1]
 
+    def search_domains(self) -> Sequence[str]:
+        return self.search
+
     def _open(self, opened: list[FakeDatagram], receiver: Receiver) -> FakeDatagram:
         if self.failure is not None:
             raise OSError(self.failure, "as the test wants it")
@@ -155,7 +164,7 @@ class FakeHost:
 
 
 class World:
-    """Guest, gateway, host and clock. `now` is in seconds."""
+    """Guest, gateway, host and clock. `now` is in seconds; `reserved` None: no DHCP."""
 
     def __init__(
         self,
@@ -166,16 +175,18 @@ class World:
         capacity: int = 1 << 20,
         ipv6: bool = True,
         dns: bool = True,
+        reserved: Mapping[bytes, bytes] | None = None,
     ) -> None:
         self.now = START
         self.host = host or FakeHost(capacity)
         self.link = FakeLink()
         plan = network(mtu=mtu, host_loopback=host_loopback, ipv6=ipv6, dns=dns)
-        self.gateway = Gateway(plan, self.link, self.host, bytes(16))
+        pools = [] if reserved is None else [AddressPool(free, reserved) for free in POOLS]
+        self.gateway = Gateway(plan, self.link, self.host, bytes(16), pools)
 
-    def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD) -> None:
-        """The guest sends one packet."""
-        self.gateway.receive(from_guest(packet, vnet), self.now)
+    def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD, mac: str = GUEST_MAC) -> None:
+        """The guest, or a node behind it, sends one packet."""
+        self.gateway.receive(from_guest(packet, vnet, mac), self.now)
 
     def heard(self) -> list[Packet]:
         """What the guest has received since this was last asked."""
@@ -189,9 +200,9 @@ class World:
         (packet,) = self.heard()
         return packet
 
-    def ask(self, packet: Packet) -> Packet:
+    def ask(self, packet: Packet, mac: str = GUEST_MAC) -> Packet:
         """What the guest receives for `packet`: one packet."""
-        self.send(packet)
+        self.send(packet, mac=mac)
         return self.heard_one()
 
     def pass_time(self, seconds: float) -> None:
@@ -209,9 +220,11 @@ class World:
         """A host socket receives a datagram."""
         host.receiver.received(memoryview(payload), remote, segment, self.now)
 
-    def publish(self, guest_port: int) -> tuple[PublishedPort, FakeDatagram]:
+    def publish(
+        self, guest_port: int, guest: bytes | None = None
+    ) -> tuple[PublishedPort, FakeDatagram]:
         """A published UDP port and its host socket."""
-        port = self.gateway.udp.publish(guest_port)
+        port = self.gateway.udp.publish(guest_port, guest)
         socket = FakeDatagram(port)
         port.socket = socket
         return port, socket

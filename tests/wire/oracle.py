@@ -7,15 +7,16 @@ from collections.abc import Callable
 from struct import unpack_from
 
 from hypothesis import settings, strategies
-from scapy.layers import inet
+from scapy.layers import inet, inet6
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, _ICMPv6
 from scapy.layers.l2 import Ether
-from scapy.packet import Packet
+from scapy.packet import Packet, Raw
 from scapy.utils import checksum
 
 VNET_SIZE = 10
 NO_OFFLOAD = bytes(VNET_SIZE)
+_IPV6_PAYLOAD = 14 + 40  # bytes of headers in front of it
 GATEWAY_MAC = "52:55:0a:00:02:02"
 GUEST_MAC = "02:00:00:00:00:64"
 
@@ -38,9 +39,9 @@ def fragment(packet: Packet, size: int) -> list[Packet]:
     return make(packet, size)
 
 
-def from_guest(packet: Packet, vnet: bytes = NO_OFFLOAD) -> memoryview:
-    """The frame in which the guest's kernel hands over `packet`."""
-    return memoryview(vnet + bytes(Ether(src=GUEST_MAC, dst=GATEWAY_MAC) / packet))
+def from_guest(packet: Packet, vnet: bytes = NO_OFFLOAD, mac: str = GUEST_MAC) -> memoryview:
+    """The frame in which the guest's kernel hands over `packet`, which a node with `mac` sent."""
+    return memoryview(vnet + bytes(Ether(src=mac, dst=GATEWAY_MAC) / packet))
 
 
 def dissected(frame: bytes) -> Packet:
@@ -57,8 +58,20 @@ def dissected(frame: bytes) -> Packet:
             header.delfieldval(name)
         is_fragment = IPv6ExtHdrFragment in again or (IP in again and header.flags.MF | header.frag)
         transport = header.payload
-        if isinstance(transport, TCP | UDP | ICMP | _ICMPv6) and not is_fragment:
-            transport.delfieldval("cksum" if isinstance(transport, _ICMPv6) else "chksum")
+        if is_fragment:
+            pass
+        elif isinstance(transport, _ICMPv6) and transport.type < 128:
+            # An error; scapy may write what it quotes in another way.
+            message = frame[_IPV6_PAYLOAD:]
+            without = message[:2] + bytes(2) + message[4:]
+            sum_of: Callable[[int, Packet, bytes], int] = inet6.in6_chksum  # which has no types
+            assert sum_of(header.nh, packet[IPv6], without) == transport.cksum
+            header.remove_payload()
+            header.add_payload(Raw(message))
+        elif isinstance(transport, _ICMPv6):
+            transport.delfieldval("cksum")
+        elif isinstance(transport, TCP | UDP | ICMP):
+            transport.delfieldval("chksum")
             if isinstance(transport, UDP):
                 assert packet[UDP].chksum, "the datagram has no checksum"
                 transport.delfieldval("len")

@@ -14,10 +14,11 @@ import socketserver
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count as count_from
 from math import inf
 from struct import pack
+from time import monotonic
 
 SIZE = 3_000_000  # bytes, more than all buffers on the way hold in some directions
 PATIENCE = float(os.environ.get("PEER_PATIENCE", "20"))  # seconds without progress
@@ -201,6 +202,15 @@ def stall(connection: socket.socket) -> None:
     say(f"read {read_stream(connection, position)}")
 
 
+def relay(connection: socket.socket) -> None:
+    """Have each piece answered by a server on the client's own host."""
+    port = int(sys.argv[4])
+    with socket.create_connection((connection.getpeername()[0], port), PATIENCE) as further:
+        while piece := connection.recv(PIECE):
+            further.sendall(piece)
+            connection.sendall(further.recv(PIECE))
+
+
 def serve(
     address: str, port: int, behave: Callable[[socket.socket], None], told: float = inf
 ) -> None:
@@ -286,6 +296,15 @@ def connect_often(address: tuple[str, int], count: int) -> str:
     return str(right)
 
 
+def connect_stubbornly(address: tuple[str, int], count: int) -> str:
+    """As `connect_often`, and again where one was reset."""
+    right, deadline = 0, monotonic() + PATIENCE
+    while right < count and monotonic() < deadline:
+        with suppress(OSError):
+            right += int(connect_often(address, 1))
+    return str(right)
+
+
 def connect_together(address: tuple[str, int], count: int) -> str:
     """Many connections at the same time."""
     results: list[bool] = []
@@ -352,6 +371,16 @@ def drain(address: tuple[str, int], count: int) -> str:
         while connection.recv(PIECE):
             pass
         return "end of file"
+
+
+def drain_stubbornly(address: tuple[str, int], count: int) -> str:
+    """As `drain`, once there is a server."""
+    deadline = monotonic() + PATIENCE
+    while monotonic() < deadline:
+        with suppress(ConnectionResetError), socket.create_connection(address, PATIENCE) as probe:
+            probe.recv(1)
+            break
+    return drain(address, count)
 
 
 def trade(address: tuple[str, int], count: int) -> str:
@@ -427,13 +456,14 @@ def main(role: str, host: str, port: str, count: str | None = None) -> None:
     servers = (
         *(echo, answer_late, speak_first, tell_address, reset, flood),
         *(mirror, answer_and_close, speak_urgently, interrupt_client, pour, stall),
-        *(read_when_told, send_and_die),
+        *(read_when_told, send_and_die, relay),
     )
     clients = (
         *(ask, listen_first, exchange, connect_often, connect_together, hear, drain),
         *(trade, close_first, close_second, pour_out, stall_on),
         *(ask_urgently, give_back, interrupt_server, give_back_at_once),
         *(send_and_leave, listen_when_told, hold_together),
+        *(connect_stubbornly, drain_stubbornly),
     )
     if role == "never_accept":
         never_accept(host, int(port))
