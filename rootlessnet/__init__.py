@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rootlessnet.added_host import AddedHost
-    from rootlessnet.app import Instance, attach, start
+    from rootlessnet.app import Instance
     from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
     from rootlessnet.control.client import instances
     from rootlessnet.control.description import InstanceDescription, NetworkDescription
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rootlessnet.exit_status import ExitStatus
     from rootlessnet.forward import Forward, parse_forwards
     from rootlessnet.reservation import Reservation
+    from rootlessnet.running import attach, start
 
 __version__ = "0.1.0"
 
@@ -59,7 +60,7 @@ __all__ = [
 
 _MODULES = {
     "added_host": ("AddedHost",),
-    "app": ("Instance", "attach", "start"),
+    "app": ("Instance",),
     "config": ("AttachConfig", "NetworkConfig", "RunConfig"),
     "control.client": ("instances",),
     "control.description": ("InstanceDescription", "NetworkDescription"),
@@ -67,6 +68,7 @@ _MODULES = {
     "exit_status": ("ExitStatus",),
     "forward": ("Forward", "parse_forwards"),
     "reservation": ("Reservation",),
+    "running": ("attach", "start"),
 }
 
 
@@ -101,7 +103,7 @@ def run(
         config = settled(config)
         # The child is at work while the stack is imported: that is why `launch` comes first.
         with closing(launch(config)) as guest:
-            from rootlessnet.app import run_guest
+            from rootlessnet.running import run_guest
 
             return run_guest(guest, config, published, tell, hardening)
 
@@ -134,7 +136,7 @@ def serve(
 
         config = settled(config)
         with closing(enter(config)) as attachment:  # the order is that of `run`
-            from rootlessnet.app import run_attachment
+            from rootlessnet.running import run_attachment
 
             return run_attachment(attachment, config, published, tell, hardening, sandbox)
 

@@ -28,6 +28,7 @@ LAYERS = (
     {"ipv6_default"},
     {"host", "netns", "control", "hardening"},
     {"app"},
+    {"running"},
     {"rootlessnet"},
     {"cli"},
     {"__main__"},

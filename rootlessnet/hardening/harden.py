@@ -2,8 +2,8 @@
 
 What is read from then on is little: /etc, for names and nameservers; where /etc/resolv.conf leads,
 or may lead once the host's network has changed; /proc, for who holds a port; and Python's library
-with our own modules and dnspython's, for some are imported when they are first needed. What such an import would
-write, a compiled module, is not written.
+with our own modules and dnspython's, for some are imported when they are first needed. What such an
+import would write, a compiled module, is not written.
 
 Read: the theory of operation in `rootlessnet.hardening`.
 """
