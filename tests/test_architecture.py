@@ -23,7 +23,7 @@ LAYERS = (
     {"stack"},
     {"errors"},
     {"words"},
-    {"added_host", "forward", "reservation"},
+    {"added_host", "addressing", "forward", "reservation"},
     {"config", "exit_status", "limits", "resolv_conf", "socket_file", "state_folder"},
     {"ipv6_default"},
     {"host", "netns", "control", "hardening"},
@@ -36,7 +36,16 @@ LAYERS = (
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
-    *("errors", "words", "added_host", "forward", "reservation", "config", "exit_status"),
+    *(
+        "errors",
+        "words",
+        "added_host",
+        "addressing",
+        "forward",
+        "reservation",
+        "config",
+        "exit_status",
+    ),
     *("limits", "resolv_conf", "ipv6_default", "socket_file", "state_folder"),
 }
 # A packet never comes this way: it needs the values alone of what stands below it.

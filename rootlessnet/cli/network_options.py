@@ -6,20 +6,16 @@ import argparse
 from ipaddress import IPv4Network, IPv6Network
 
 from rootlessnet.added_host import AddedHost, parse_added_host
+from rootlessnet.addressing import DEFAULT_CIDR, DEFAULT_CIDR6, Plan6, parse_cidr, parse_cidr6
 from rootlessnet.cli import output
 from rootlessnet.cli.parser import Parser
 from rootlessnet.config import (
-    DEFAULT_CIDR,
-    DEFAULT_CIDR6,
     DEFAULT_MTU,
     DEFAULT_TAP_NAME,
     GATEWAY_NAME,
     MTU_MAX,
     MTU_MIN,
     NetworkConfig,
-    Plan6,
-    parse_cidr,
-    parse_cidr6,
     parse_mtu,
     parse_name,
     parse_nameserver,

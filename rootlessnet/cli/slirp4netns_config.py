@@ -9,8 +9,8 @@ import os
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
+from rootlessnet.addressing import DEFAULT_CIDR, parse_cidr, parse_cidr6
 from rootlessnet.config import (
-    DEFAULT_CIDR,
     DEFAULT_TAP_NAME,
     DESCRIPTORS,
     MTU_MAX,
@@ -20,8 +20,6 @@ from rootlessnet.config import (
     NetworkConfig,
     TapDescriptor,
     Target,
-    parse_cidr,
-    parse_cidr6,
     parse_mac,
     parse_mtu,
 )
