@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rootlessnet.app import Instance, attach, start
+    from rootlessnet.added_host import AddedHost
+    from rootlessnet.app import Instance
     from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
     from rootlessnet.control.client import instances
     from rootlessnet.control.description import InstanceDescription, NetworkDescription
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
     from rootlessnet.forward import Forward, parse_forwards
     from rootlessnet.publishing import PublishAll
     from rootlessnet.reservation import Reservation
+    from rootlessnet.running import attach, start
     from rootlessnet.to_host import ToHost
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddedHost",
     "AttachConfig",
     "CommandError",
     "ExitStatus",
@@ -60,7 +63,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "app": ("Instance", "attach", "start"),
+    "added_host": ("AddedHost",),
+    "app": ("Instance",),
     "config": ("AttachConfig", "NetworkConfig", "RunConfig"),
     "control.client": ("instances",),
     "control.description": ("InstanceDescription", "NetworkDescription"),
@@ -69,6 +73,7 @@ _MODULES = {
     "forward": ("Forward", "parse_forwards"),
     "publishing": ("PublishAll",),
     "reservation": ("Reservation",),
+    "running": ("attach", "start"),
     "to_host": ("ToHost",),
 }
 
@@ -105,7 +110,7 @@ def run(
         config = settled(config)
         # The child is at work while the stack is imported: that is why `launch` comes first.
         with closing(launch(config)) as guest:
-            from rootlessnet.app import run_guest
+            from rootlessnet.running import run_guest
 
             return run_guest(guest, config, published, tell, hardening)
 
@@ -138,7 +143,7 @@ def serve(
 
         config = settled(config)
         with closing(enter(config)) as attachment:  # the order is that of `run`
-            from rootlessnet.app import run_attachment
+            from rootlessnet.running import run_attachment
 
             return run_attachment(attachment, config, published, tell, hardening, sandbox)
 

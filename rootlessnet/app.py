@@ -1,49 +1,41 @@
 """The composition root: the only module that knows every room, and puts a running guest together.
 
-`Instance` is a network that runs on an event loop, with the command or the namespace it serves. The
-command line runs one until its end (`run_guest`, `run_attachment`); a program that has a loop of
-its own starts them by `start` and `attach`.
+`Instance` is a network that runs on an event loop, with the command or the namespace it serves;
+`running` starts and ends them.
 """
 
 import asyncio
-import ctypes
-import gc
 import os
 import secrets
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import uvloop
-
-from rootlessnet import addressing, limits, resolv_conf
-from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
+from rootlessnet import network_plan, resolv_conf
+from rootlessnet.config import AttachConfig, RunConfig
 from rootlessnet.control.server import Server
-from rootlessnet.control.state import Claim, claim
+from rootlessnet.control.state import Claim
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.exit_status import ExitStatus
 from rootlessnet.forward import Forward, parse_forwards
-from rootlessnet.hardening import harden
+from rootlessnet.host.dns.names import HostNames
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.frame_link import FrameLink
 from rootlessnet.host.reactor import Reactor
-from rootlessnet.host.resolver import Resolver
-from rootlessnet.host.signals import Signals
 from rootlessnet.host.sockets import HostSockets
 from rootlessnet.host.sources import Sources
 from rootlessnet.host.tap import Tap as TapDevice
-from rootlessnet.ipv6_default import settled
 from rootlessnet.netns.attach import Attachment
-from rootlessnet.netns.attach import attach as enter
 from rootlessnet.netns.given import Given
 from rootlessnet.netns.inside import Inside
-from rootlessnet.netns.launch import Guest, launch
+from rootlessnet.netns.launch import Guest
 from rootlessnet.netns.tap import Link, Tap
 from rootlessnet.publishing import AUTO
+from rootlessnet.resolv_conf import ResolvConf
 from rootlessnet.stack.gateway import Gateway
-from rootlessnet.stack.host import SocketAddress
 from rootlessnet.to_host import require_no_clash
 from rootlessnet.wire import ethernet
 from rootlessnet.words import HostAddress
@@ -56,29 +48,14 @@ if TYPE_CHECKING:
 Tell = Callable[[str], None]
 
 _SECRET_SIZE = 16
-_M_TRIM_THRESHOLD = -1
-_KEPT = 64 << 20  # bytes
 _LINGER = 10.0  # seconds without progress after which what a dead command has sent is given up
 _LOOK = 0.01  # seconds between two looks for it
+_NO_NAMESERVER = (
+    f"no nameserver in {resolv_conf.PATH}, so the guest resolves no names until there is one: "
+    "add a line 'nameserver ADDRESS' to it, or give --dns ADDRESS"
+)
 _GONE = 1.0  # seconds between two looks for a namespace that is kept alive by us alone
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-# A shell asks whether the program that it waits for has died of these (bash(1), SIGNALS).
-_OF_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
-
-
-def nameservers(config: NetworkConfig) -> list[SocketAddress]:
-    """The nameservers to ask: those given, else the host's. Raises RootlessnetError for none."""
-    addresses = config.dns or resolv_conf.read().nameservers
-    if not addresses:
-        raise RootlessnetError(
-            f"no nameserver in {resolv_conf.PATH}: add a line 'nameserver ADDRESS' to it, "
-            "or give --dns ADDRESS"
-        )
-    return [(str(address), resolv_conf.PORT) for address in addresses]
-
-
-def _say_nothing(_line: str) -> None:
-    """For who did not ask to be told."""
 
 
 class Instance:
@@ -89,7 +66,6 @@ class Instance:
         loop: asyncio.AbstractEventLoop,
         link: Link,
         config: RunConfig | AttachConfig,
-        servers: list[SocketAddress],
         claimed: Claim | None,
         tell: Tell,
     ) -> None:
@@ -128,19 +104,27 @@ class Instance:
             mac = ethernet.BROADCAST  # until the guest says its own
             has_ipv6 = bool(wanted.ipv6)
         self._ending.callback(inside.close)
-        self._sockets = HostSockets(self._reactor, Resolver(self._reactor, servers), sources)
+        if not has_ipv6:
+            wanted = replace(wanted, ipv6=False)
+        self._names = HostNames(self._reactor, wanted.dns, wanted.own_names)
+        self._sockets = HostSockets(self._reactor, self._names.resolver, sources)
+        self._sockets.search_list = self._names.conf.search
         gateway = Gateway(
-            addressing.network(wanted, mac, has_ipv6=has_ipv6),
+            network_plan.network(wanted, mac),
             self._device,
             self._sockets,
             secrets.token_bytes(_SECRET_SIZE),
-            addressing.pools(wanted),
+            network_plan.pools(wanted),
         )
         self._reactor.drive(gateway)
         self._forwards = Forwards(self._reactor, gateway, self._sockets, tell)
         try:
             self._forwards.address = self._host_address(tell)
             self._device.start(gateway.receive)
+            if wanted.dns_forwarder:
+                self._names.follow(self._host_names_changed)
+                if self._names.lacks_nameserver:
+                    tell(_NO_NAMESERVER)
             self._forwards.open(*wanted.forwards)
             self._use(inside, tell)
         except BaseException:
@@ -241,6 +225,7 @@ class Instance:
         if not self._reactor.closed:
             self._ending.close()
             self._forwards.close_all()
+            self._names.close()
             self._sockets.close()
             self._device.close()
             self._reactor.close()
@@ -265,6 +250,7 @@ class Instance:
     def serve(self, guest: Guest) -> None:
         """Start the guest's command, and end with it. Raises CommandError, RootlessnetError."""
         self._served = guest
+        self._host_names_changed(self._names.conf)  # it was read earlier there
         guest.start_command()
         network = self._config.network
         if network.splice:
@@ -292,6 +278,11 @@ class Instance:
 
             self._api = Api(self._loop, config.api_socket, self, config.network.guest)
         self._listen()
+
+    def _host_names_changed(self, conf: ResolvConf) -> None:
+        self._sockets.search_list = conf.search
+        if isinstance(self._served, Guest) and conf != ResolvConf():
+            self._served.follow_resolv_conf(conf)
 
     @property
     def inherited(self) -> tuple[int, ...]:
@@ -401,179 +392,3 @@ class Instance:
     def _end(self, status: ExitStatus | None) -> None:
         if status is not None and not self._status.done():
             self._status.set_result(status)
-
-
-async def start(config: RunConfig, *, tell: Tell = _say_nothing) -> Instance:
-    """Start a command in namespaces of its own, with its network on the running loop.
-
-    `tell` is called with a line for the user when there is news: published ports have no room for
-    more connections, one of `publish_all` cannot be had, the host's address was found. Raises
-    RootlessnetError; nothing is left running then.
-    """
-    with limits.explained():
-        limits.require_descriptors()
-        config = settled(config)
-        guest = launch(config)
-        return await _start(guest, config, lambda instance: instance.serve(guest), tell)
-
-
-async def attach(config: AttachConfig, *, tell: Tell = _say_nothing) -> Instance:
-    """Give a namespace that exists a network on the running loop; `tell` is as for `start`. Raises
-    RootlessnetError.
-    """
-    with limits.explained():
-        limits.require_descriptors()
-        config = settled(config)
-        attachment = enter(config)
-        instance = await _start(
-            attachment, config, lambda instance: instance.follow(attachment), tell
-        )
-        instance.announce()
-        return instance
-
-
-async def _start(
-    served: Guest | Attachment | Given,
-    config: RunConfig | AttachConfig,
-    begin: Callable[[Instance], None],
-    tell: Tell,
-) -> Instance:
-    claimed: Claim | None = None
-    try:
-        servers = nameservers(config.network)
-        claimed = claim(config.name)
-        link = await _receive_link(served)
-        instance = Instance(asyncio.get_running_loop(), link, config, servers, claimed, tell)
-    except BaseException:
-        served.close()
-        if claimed is not None:
-            claimed.release()
-        raise
-    try:
-        begin(instance)
-    except BaseException:
-        instance.stop()
-        raise
-    return instance
-
-
-async def _receive_link(served: Guest | Attachment | Given) -> Link:
-    receiving = asyncio.get_running_loop().run_in_executor(None, served.receive_link)
-    try:
-        return await asyncio.shield(receiving)
-    except asyncio.CancelledError:
-        # Two must not read what the child says: the thread does it until the child is ready.
-        with suppress(RootlessnetError):
-            (await receiving).close()
-        raise
-
-
-def run_guest(
-    guest: Guest,
-    config: RunConfig,
-    published: Callable[[Forward], None] | None,
-    tell: Tell | None,
-    hardening: bool,
-) -> ExitStatus:
-    """Run a launched guest's command to its end, passing signals on; its exit status."""
-
-    def begin(instance: Instance) -> None:
-        guest.stop_with_command()
-        instance.serve(guest)
-
-    return _run(guest, config, begin, published, tell, hardening)
-
-
-def run_attachment(
-    attachment: Attachment | Given,
-    config: AttachConfig,
-    published: Callable[[Forward], None] | None,
-    tell: Tell | None,
-    hardening: bool,
-    sandbox: bool,
-) -> ExitStatus:
-    """Serve a namespace until it, its process or this program is to end; 0."""
-
-    def begin(instance: Instance) -> None:
-        instance.follow(attachment)
-        if sandbox:
-            _enter_sandbox(instance)
-
-    return _run(attachment, config, begin, published, tell, hardening)
-
-
-def _run(
-    served: Guest | Attachment | Given,
-    config: RunConfig | AttachConfig,
-    begin: Callable[[Instance], None],
-    published: Callable[[Forward], None] | None,
-    tell: Tell | None,
-    hardening: bool,
-) -> ExitStatus:
-    """Run an instance on a loop of its own. The loop is made while the child is still at work."""
-    servers = nameservers(config.network)
-    limits.raise_descriptor_limit()
-    _keep_memory()
-    if hardening:  # the children are forked
-        harden.prepare()
-    with ExitStack() as ending:
-        loop = ending.enter_context(closing(uvloop.new_event_loop()))
-        claimed = claim(config.name)
-        if claimed is not None:
-            ending.callback(claimed.release)
-        link = served.receive_link()
-        instance = Instance(loop, link, config, servers, claimed, tell or _say_nothing)
-        # `stop` twice: where nothing else can end what runs, and before signals have their own
-        # effects again, which would leave it half done.
-        ending.callback(instance.stop)
-        # Before the command starts: a signal that came between the two would end us.
-        signals = Signals(loop, instance.send_signal)
-        ending.callback(signals.close)
-        ending.callback(instance.stop)
-        if published is not None:
-            ports = instance.published[: len(config.network.forwards)]  # what -P has is no choice
-            for wanted, found in zip(config.network.forwards, ports, strict=True):
-                if instance.placed(wanted) != found:
-                    published(found)
-        begin(instance)
-        if hardening:  # before a packet is looked at, and while the command begins
-            _harden(instance, served)
-        instance.announce()
-        gc.freeze()  # what start-up made stays: the collector need not look at it again
-        status = loop.run_until_complete(instance.wait())
-    ended_alike = status.signal in _OF_THE_KEYBOARD and status.signal in signals.received
-    return status if ended_alike else ExitStatus(status)
-
-
-def _harden(instance: Instance, served: Guest | Attachment | Given) -> None:
-    """Give up what the instance does not need: this process has nothing else to do."""
-    signalled = served.signalled if isinstance(served, Guest) else ()
-    # Who may signal anybody must know whom to: without a PID namespace it looks into processes.
-    harden.harden(
-        removable=instance.folders,
-        keep=instance.inherited,
-        signalled=signalled,
-        files=signalled is not None,
-    )
-
-
-def _enter_sandbox(instance: Instance) -> None:
-    """Leave the host's files. Raises RootlessnetError."""
-    from rootlessnet.netns import sandbox  # which few ask for
-
-    try:
-        sandbox.enter(readable=harden.readable(), writable=instance.state_folders)
-    except OSError as error:
-        raise RootlessnetError(
-            f"cannot make a sandbox ({error.strerror}): do without --enable-sandbox, or see "
-            "rootlessnet doctor for user namespaces"
-        ) from error
-
-
-def _keep_memory() -> None:
-    """Let malloc keep what it frees. Read buffers lie at the top of the heap: cutting it after each
-    cost 60,000 page faults a second, a fifth of the inbound rate. Read: mallopt(3).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
-    if mallopt is not None:
-        mallopt(_M_TRIM_THRESHOLD, _KEPT)

@@ -6,15 +6,25 @@ names the thing and the remedy. Whatever stands in a config is right: no room be
 a port, an address or an MTU again. Only what the machine alone knows (a port in use, an address the
 host lacks) is left to the rooms that find out.
 
-Published ports are in forward.py, ports of the host for the guest in to_host.py, what all words
-have in common in words.py.
-
-Read: slirp4netns(1) for the address plan.
+Addresses are in addressing.py, published ports in forward.py, ports of the host for the guest in
+to_host.py, added names in added_host.py, what all words have in common in words.py.
 """
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from rootlessnet.added_host import AddedHost
+from rootlessnet.addressing import (
+    DEFAULT_CIDR,
+    DEFAULT_CIDR6,
+    DNS_OFFSET,
+    GATEWAY_OFFSET,
+    GUEST_OFFSET,
+    POOL_OFFSETS,
+    Plan6,
+    check_cidr,
+    check_cidr6,
+)
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward
 from rootlessnet.publishing import AUTO, HostIp, PublishAll, require_one_use
@@ -31,10 +41,9 @@ from rootlessnet.words import (
     shortened,
 )
 
-DEFAULT_CIDR = IPv4Network("10.0.2.0/24")
-DEFAULT_CIDR6 = IPv6Network("fd72:6c6e:6574::/64")  # RFC 4193, with the letters "rlnet" as its id
 DEFAULT_MTU = 65520
 DEFAULT_TAP_NAME = "tap0"
+GATEWAY_NAME = "host.rootlessnet.internal"
 
 PROCESS_IDS = range(1, 2**31)
 DESCRIPTORS = range(2**31)
@@ -42,21 +51,7 @@ SOCKET_PATH_SIZE = 107  # bytes: sun_path of sockaddr_un, less the null
 MTU_MIN = 576  # RFC 791: every host takes a datagram of 576 bytes
 MTU_MIN_6 = 1280  # RFC 8200 5: no link of IPv6 takes less
 MTU_MAX = 65521  # what a TAP device takes: 65535 less the Ethernet header
-GATEWAY_OFFSET, DNS_OFFSET, GUEST_OFFSET = 2, 3, 100  # the address plan of slirp4netns
-GUEST_OFFSET_6 = 0x100  # ::100
-POOL_OFFSETS, POOL_OFFSETS_6 = range(15, 31), range(0x15, 0x31)
 
-_PREFIXES = range(1, 26)  # /25 is the longest that has room for GUEST_OFFSET
-_PREFIXES_6 = range(8, 120)
-_SPECIAL_NETWORKS: dict[IPv4Network | IPv6Network, str] = {
-    IPv4Network("0.0.0.0/8"): "this network",
-    IPv4Network("127.0.0.0/8"): "the loopback network",
-    IPv4Network("224.0.0.0/3"): "multicast and reserved addresses",
-    IPv6Network("::/8"): "the loopback and other special addresses",
-    IPv6Network("2002::/16"): "6to4",
-    IPv6Network("fe80::/10"): "link-local addresses",
-    IPv6Network("ff00::/8"): "multicast addresses",
-}
 _NAME_LENGTH = 64  # characters of an instance's name; the path of its socket holds few more
 _EMPTY_TARGET = "the target is empty: name a process id or the path of a network namespace"
 _MAC_SIZE = 6  # bytes
@@ -69,6 +64,8 @@ class NetworkConfig:
     `ipv6` gives the guest IPv6 besides; None does where host and namespace have it. Its network is
     `cidr6`, with a prefix of 8 to 119 bits; None: one that does not overlap with the host's.
     `dns` are the nameservers the guest's questions go to; empty means those of the host.
+    `dns_forwarder` False: nobody answers at the DNS address, and a guest that has a command keeps
+    the resolv.conf of the host. `hosts` are names that the guest can resolve beyond the host's own.
     `host_loopback` lets the guest reach the host's loopback at the gateway's address. `offload` has
     the kernel cut and sum segments where it can. `splice` leads clients on the host's loopback to
     a published TCP port past the TAP, where the guest is that of a `RunConfig`. `dhcp` answers what
@@ -90,6 +87,8 @@ class NetworkConfig:
     dhcp: bool = True
     reservations: tuple[Reservation, ...] = ()
     dns: tuple[HostAddress, ...] = ()
+    dns_forwarder: bool = True
+    hosts: tuple[AddedHost, ...] = ()
     forwards: tuple[Forward, ...] = ()
     publish_all: PublishAll | None = None
     host_ip: HostIp = None
@@ -99,11 +98,11 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         require("CIDR", self.cidr, IPv4Network, "IPv4Network('10.0.2.0/24')")
-        _check_cidr(self.cidr)
+        check_cidr(self.cidr)
         if self.ipv6 is not None:
             require("ipv6", self.ipv6, bool, "True, False or None")
         require("IPv6 CIDR", self.cidr6, IPv6Network | None, f"IPv6Network('{DEFAULT_CIDR6}')")
-        _check_cidr6(self.cidr6)
+        check_cidr6(self.cidr6)
         require("MTU", self.mtu, int, "a number")
         _check_mtu(self.mtu)
         if self.ipv6 and self.mtu < MTU_MIN_6:
@@ -126,6 +125,10 @@ class NetworkConfig:
         for nameserver in self.dns:
             require("nameserver", nameserver, HostAddress, "ip_address('192.0.2.53')")
             _check_nameserver(nameserver)
+        require("dns_forwarder", self.dns_forwarder, bool, "True or False")
+        require("hosts", self.hosts, tuple, "a tuple of AddedHost")
+        for host in self.hosts:
+            require("added host", host, AddedHost, "AddedHost('db', ip_address('192.0.2.1'))")
         require("forwards", self.forwards, tuple, "a tuple of Forward")
         for forward in self.forwards:
             require("published port", forward, Forward, "Forward(8080, 80)")
@@ -164,6 +167,23 @@ class NetworkConfig:
     @property
     def dns_address(self) -> IPv4Address:
         return self.cidr.network_address + DNS_OFFSET
+
+    @property
+    def gateways(self) -> tuple[HostAddress, ...]:
+        """The gateway's address in each family that the guest has."""
+        return (self.gateway,) if self.plan6 is None else (self.gateway, self.plan6.gateway)
+
+    @property
+    def own_names(self) -> dict[str, tuple[HostAddress, ...]]:
+        """The names that the guest can resolve beyond the host's own, with their addresses.
+
+        The gateway has one, unless the user gave it to another.
+        """
+        names: dict[str, tuple[HostAddress, ...]] = {}
+        for host in self.hosts:
+            addresses = self.gateways if host.address is None else (host.address,)
+            names[host.name] = names.get(host.name, ()) + addresses
+        return {GATEWAY_NAME: self.gateways} | names
 
     @property
     def guest(self) -> IPv4Address:
@@ -219,34 +239,6 @@ class NetworkConfig:
             raise UsageError(
                 f"{reservation}: {address} is no node's, take another address of {cidr}"
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Plan6:
-    """The addresses of a guest that has IPv6."""
-
-    cidr: IPv6Network
-
-    @property
-    def gateway(self) -> IPv6Address:
-        return self.cidr.network_address + GATEWAY_OFFSET
-
-    @property
-    def dns_address(self) -> IPv6Address:
-        return self.cidr.network_address + DNS_OFFSET
-
-    @property
-    def guest(self) -> IPv6Address:
-        return self.cidr.network_address + GUEST_OFFSET_6
-
-    def is_for_a_guest(self, address: IPv6Address) -> bool:
-        own = (self.gateway, self.dns_address, self.cidr.network_address)
-        return address in self.cidr and address not in own
-
-    @property
-    def pool(self) -> tuple[IPv6Address, ...]:
-        """The addresses that DHCPv6 gives to anybody."""
-        return tuple(self.cidr.network_address + offset for offset in POOL_OFFSETS_6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,43 +365,6 @@ class AttachConfig:
             )
 
 
-def parse_cidr(text: str) -> IPv4Network:
-    """A network address with a prefix of 1 to 25 bits, such as 10.0.2.0/24."""
-    word, _, prefix = text.partition("/")
-    address, length = address_or_none(word), number(prefix)
-    if not isinstance(address, IPv4Address) or length is None or length not in _PREFIXES:
-        raise UsageError(
-            f"invalid CIDR {quoted(text)}: write an IPv4 network with a prefix of "
-            f"{_PREFIXES[0]} to {_PREFIXES[-1]}, like {DEFAULT_CIDR}"
-        )
-    network = IPv4Network((address, length), strict=False)
-    if network.network_address != address:
-        raise UsageError(
-            f"CIDR needs to be a network address like {network}, not like {address}/{length}"
-        )
-    _check_cidr(network)
-    return network
-
-
-def parse_cidr6(text: str) -> IPv6Network:
-    """An IPv6 network address with a prefix of 8 to 119 bits, such as fd00::/64."""
-    word, _, prefix = text.partition("/")
-    address, length = address_or_none(word), number(prefix)
-    is_plain = isinstance(address, IPv6Address) and address.scope_id is None
-    if not is_plain or length is None or length not in _PREFIXES_6:
-        raise UsageError(
-            f"invalid IPv6 CIDR {quoted(text)}: write an IPv6 network with a prefix of "
-            f"{_PREFIXES_6[0]} to {_PREFIXES_6[-1]}, like {DEFAULT_CIDR6}"
-        )
-    network = IPv6Network((str(address), length), strict=False)
-    if network.network_address != address:
-        raise UsageError(
-            f"IPv6 CIDR needs to be a network address like {network}, not like {address}/{length}"
-        )
-    _check_cidr6(network)
-    return network
-
-
 def parse_mtu(text: str) -> int:
     """An MTU in bytes, 576 to 65521."""
     mtu = number(text)
@@ -470,37 +425,6 @@ def parse_target(text: str) -> int | str:
             f"a path to a file of that name is written ./{shortened(text)}"
         )
     return process
-
-
-def _check_cidr(network: IPv4Network) -> None:
-    if network.prefixlen not in _PREFIXES:
-        raise UsageError(
-            f"invalid CIDR {network}: take a prefix of {_PREFIXES[0]} to {_PREFIXES[-1]}, "
-            f"which has room for the guest at +{GUEST_OFFSET}"
-        )
-    _require_ordinary(network, DEFAULT_CIDR)
-
-
-def _check_cidr6(network: IPv6Network | None) -> None:
-    if network is None:
-        return
-    if network.prefixlen not in _PREFIXES_6:
-        raise UsageError(
-            f"invalid IPv6 CIDR {network}: take a prefix of {_PREFIXES_6[0]} to "
-            f"{_PREFIXES_6[-1]}, which has room for the guest at ::{GUEST_OFFSET_6:x}"
-        )
-    _require_ordinary(network, DEFAULT_CIDR6)
-
-
-def _require_ordinary(
-    network: IPv4Network | IPv6Network, example: IPv4Network | IPv6Network
-) -> None:
-    for special, name in _SPECIAL_NETWORKS.items():
-        if network.version == special.version and network.overlaps(special):
-            raise UsageError(
-                f"invalid CIDR {network}: it overlaps {special} ({name}), "
-                f"take a private network like {example}"
-            )
 
 
 def _check_mtu(mtu: int) -> None:

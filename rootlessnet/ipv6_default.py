@@ -14,13 +14,8 @@ from ipaddress import IPv6Network
 from pathlib import Path
 from typing import TypeVar
 
-from rootlessnet.config import (
-    DEFAULT_CIDR6,
-    MTU_MIN_6,
-    AttachConfig,
-    NetworkConfig,
-    RunConfig,
-)
+from rootlessnet.addressing import DEFAULT_CIDR6
+from rootlessnet.config import MTU_MIN_6, AttachConfig, NetworkConfig, RunConfig
 from rootlessnet.errors import RootlessnetError
 
 PROC_NET = Path("/proc/net")

@@ -23,12 +23,13 @@ LAYERS = (
     {"stack"},
     {"errors"},
     {"words"},
-    {"forward", "reservation"},
+    {"added_host", "addressing", "forward", "reservation"},
     {"publishing", "to_host"},
     {"config", "exit_status", "limits", "resolv_conf", "socket_file", "state_folder"},
-    {"addressing", "ipv6_default"},
+    {"ipv6_default", "network_plan"},
     {"host", "netns", "control", "hardening"},
     {"app"},
+    {"running"},
     {"rootlessnet"},
     {"cli"},
     {"__main__"},
@@ -36,19 +37,21 @@ LAYERS = (
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
-    *("errors", "words", "forward", "reservation", "to_host", "config", "exit_status", "limits"),
-    *("publishing", "resolv_conf", "ipv6_default", "socket_file", "state_folder"),
+    *("errors", "words", "added_host", "addressing", "forward", "publishing", "reservation"),
+    *("to_host", "config", "exit_status", "limits", "resolv_conf", "ipv6_default"),
+    *("socket_file", "state_folder"),
 }
 # A packet never comes this way: it needs the values alone of what stands below it.
 APART = {"control", "hardening"}
 SANS_IO = {"wire", "tcp", "stack"}
 IO = {"asyncio", "os", "select", "selectors", "socket", "subprocess", "threading", "time"}
 DEPENDENCIES = {
+    "dns",
     "pyroute2",
     "pytun",
     "uvloop",
 }  # as in pyproject.toml, by the names of their modules
-SLOW = {"pyroute2", "pytun"}  # to import: netns alone does, when it comes to it
+SLOW = {"dns": "host", "pyroute2": "netns", "pytun": "netns"}  # to import: this room alone does
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ def test_what_the_rules_allow(importer: str, source: str) -> None:
         ("rootlessnet.host.tap", "import scapy.all", "is no dependency"),
         ("rootlessnet.netns.child", "try:\n  import pyroute2\nfinally: pass", "inside a function"),
         ("rootlessnet.host.tap", "def f():\n  from pytun import IFF_TAP", "is for netns alone"),
+        ("rootlessnet.app", "def f():\n  import dns.message", "is for host alone"),
+        ("rootlessnet.host.dns.own_names", "import dns.message", "inside a function"),
         ("rootlessnet.wire.tcp", "from . import ip", "write its whole name"),
         ("rootlessnet.tcp.a", "from rootlessnet.tcp import a", "imports itself by way of"),
     ],
@@ -215,8 +220,8 @@ def foreign_fault(found: Import) -> str | None:
         return "is no part of the standard library"
     if package not in DEPENDENCIES:
         return "is no dependency of rootlessnet"
-    if package in SLOW and importer != "netns":
-        return "is for netns alone"
+    if importer != SLOW.get(package, importer):
+        return f"is for {SLOW[package]} alone"
     if package in SLOW and not found.lazy:
         return "is slow: import it inside a function"
     return None

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rootlessnet.addressing import parse_cidr, parse_cidr6
 from rootlessnet.config import (
     SOCKET_PATH_SIZE,
     AttachConfig,
@@ -14,8 +15,6 @@ from rootlessnet.config import (
     NetworkConfig,
     RunConfig,
     TapDescriptor,
-    parse_cidr,
-    parse_cidr6,
     parse_mac,
     parse_mtu,
     parse_name,

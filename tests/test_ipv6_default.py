@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlessnet.config import DEFAULT_CIDR6, NetworkConfig, RunConfig
+from rootlessnet.addressing import DEFAULT_CIDR6
+from rootlessnet.config import NetworkConfig, RunConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.ipv6_default import settled, settled_network
 

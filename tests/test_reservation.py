@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rootlessnet.addressing import pools
 from rootlessnet.config import NetworkConfig
 from rootlessnet.errors import UsageError
+from rootlessnet.network_plan import pools
 from rootlessnet.reservation import Reservation, parse_reservation
 
 MAC = bytes.fromhex("525400123456")

@@ -7,19 +7,17 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
+from rootlessnet.added_host import AddedHost, parse_added_host
+from rootlessnet.addressing import DEFAULT_CIDR, DEFAULT_CIDR6, Plan6, parse_cidr, parse_cidr6
 from rootlessnet.cli import output
 from rootlessnet.cli.parser import Parser
 from rootlessnet.config import (
-    DEFAULT_CIDR,
-    DEFAULT_CIDR6,
     DEFAULT_MTU,
     DEFAULT_TAP_NAME,
+    GATEWAY_NAME,
     MTU_MAX,
     MTU_MIN,
     NetworkConfig,
-    Plan6,
-    parse_cidr,
-    parse_cidr6,
     parse_mtu,
     parse_name,
     parse_nameserver,
@@ -61,6 +59,7 @@ class NetworkArguments(argparse.Namespace):
     host_ip: HostAddress | Literal["auto"] | None
     to_host: list[ToHost]
     dns: list[HostAddress]
+    add_host: list[AddedHost]
     cidr: IPv4Network
     ipv6: bool | None
     cidr6: IPv6Network | None
@@ -87,6 +86,7 @@ class NetworkArguments(argparse.Namespace):
             dhcp=self.dhcp,
             reservations=tuple(self.dhcp_host),
             dns=tuple(self.dns),
+            hosts=tuple(self.add_host),
             forwards=tuple(self.publish),
             publish_all=self._all_ports(),
             host_ip=self.host_ip,
@@ -161,6 +161,15 @@ def add_network_options(parser: Parser) -> None:
         metavar="ADDRESS",
         help="forward the guest's DNS questions to this nameserver, repeatable; the next one is "
         "asked when one fails (default: the nameservers of the host)",
+    )
+    group.add_argument(
+        "--add-host",
+        action="append",
+        default=[],
+        type=parse_added_host,
+        metavar="NAME:ADDRESS",
+        help="a name for the guest to resolve to this address, IPv4 or IPv6, repeatable; "
+        f"host-gateway stands for the gateway's (default: {GATEWAY_NAME} alone, the gateway)",
     )
     group.add_argument(
         "--cidr",

@@ -9,8 +9,8 @@ import os
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
+from rootlessnet.addressing import DEFAULT_CIDR, parse_cidr, parse_cidr6
 from rootlessnet.config import (
-    DEFAULT_CIDR,
     DEFAULT_TAP_NAME,
     DESCRIPTORS,
     MTU_MAX,
@@ -20,8 +20,6 @@ from rootlessnet.config import (
     NetworkConfig,
     TapDescriptor,
     Target,
-    parse_cidr,
-    parse_cidr6,
     parse_mac,
     parse_mtu,
 )
@@ -46,6 +44,7 @@ def translate(given: Mapping[str, str], operands: Sequence[str]) -> AttachConfig
     outbound, outbound_6 = _outbound_addresses(given)
     network = NetworkConfig(
         cidr=parse_cidr(given["cidr"]) if "cidr" in given else DEFAULT_CIDR,
+        dns_forwarder="disable-dns" not in given,
         ipv6=has_ipv6,
         cidr6=parse_cidr6(given["cidr6"]) if "cidr6" in given else _CIDR6 if has_ipv6 else None,
         mtu=mtu,

@@ -2,8 +2,8 @@
 
 What is read from then on is little: /etc, for names and nameservers; where /etc/resolv.conf leads,
 or may lead once the host's network has changed; /proc, for who holds a port; and Python's library
-with our own modules, for some are imported when they are first needed. What such an import would
-write, a compiled module, is not written.
+with our own modules and dnspython's, for some are imported when they are first needed. What such an
+import would write, a compiled module, is not written.
 
 Read: the theory of operation in `rootlessnet.hardening`.
 """
@@ -11,6 +11,7 @@ Read: the theory of operation in `rootlessnet.hardening`.
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from importlib.machinery import PathFinder
 
 from rootlessnet import resolv_conf
 from rootlessnet.hardening import landlock, process, seccomp
@@ -26,6 +27,8 @@ _RESOLV_CONF_FOLDERS = (
 )
 # What is read in /etc may be a symlink, and lead anywhere.
 _FILES = (resolv_conf.PATH, "/etc/hosts", "/etc/passwd")
+# Packages of others that are imported when they are first needed: dnspython, which wants idna.
+_IMPORTED_LATE = ("dns", "idna")
 
 
 def prepare() -> None:
@@ -70,3 +73,7 @@ def readable() -> Iterator[str]:
     # Some distributions keep what is compiled elsewhere.
     yield from (path for path in sys.path if path.endswith("lib-dynload"))
     yield os.path.dirname(os.path.dirname(__file__))
+    for name in _IMPORTED_LATE:
+        found = PathFinder.find_spec(name)
+        if found is not None:
+            yield from found.submodule_search_locations or ()

@@ -3,14 +3,15 @@
 import socket
 from collections.abc import Callable, Sequence
 
-from rootlessnet import limits, resolv_conf
+from rootlessnet import limits
 from rootlessnet.host.datagram import DatagramSocket
+from rootlessnet.host.dns.resolver import Resolver
+from rootlessnet.host.dns.stream import DnsStream
 from rootlessnet.host.reactor import Reactor
-from rootlessnet.host.resolver import Resolver
 from rootlessnet.host.sources import Sources
 from rootlessnet.host.splice import Splices, SpliceTable
 from rootlessnet.host.tcp import TcpSocket
-from rootlessnet.stack.host import Receiver, SocketAddress
+from rootlessnet.stack.host import Receiver
 from rootlessnet.wire.families import IPV4, IPV6, Family
 
 _FAMILIES = {IPV4.version: socket.AF_INET, IPV6.version: socket.AF_INET6}
@@ -27,6 +28,7 @@ class HostSockets:
         self._resolver = resolver
         self._tcp: set[TcpSocket] = set()
         self._datagrams: set[DatagramSocket] = set()
+        self.search_list: Sequence[str] = ()  # of the host's resolv.conf
         self.splices: Splices | None = None  # where somebody makes sockets in the guest
         self.splices_to_host: SpliceTable | None = None  # where the guest may reach single ports
 
@@ -64,6 +66,9 @@ class HostSockets:
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
         self._resolver.resolve(query, answer)
 
+    def open_dns(self) -> DnsStream:
+        return self._resolver.open_stream()
+
     def splice(self, ask: Callable[[int, int], bool], guest_address: str) -> Splices:
         """From now on clients on the loopback are spliced; the arguments are those of `Splices`."""
         self.splices = Splices(self._reactor, ask, guest_address, self.capacity())
@@ -88,8 +93,5 @@ class HostSockets:
                 table.close()
         self._resolver.close()
 
-    def nameservers(self) -> Sequence[SocketAddress]:
-        return self._resolver.nameservers()
-
     def search_domains(self) -> Sequence[str]:
-        return resolv_conf.read().search
+        return self.search_list

@@ -6,7 +6,6 @@ once, edge triggered, for both directions: after an event it is read until it is
 window is full, or others must have their turn. Read: tcp(7), epoll(7), socket(7) for SO_LINGER.
 """
 
-import asyncio
 import errno
 import fcntl
 import socket
@@ -31,7 +30,6 @@ _READS = 4  # reads before others get their turn
 # Frames' worth of one read. Two: +13 % inbound over one, for the sender is woken and acknowledged
 # half as often; four gain no more, and their buffers would be mapped anew each time (mallopt(3)).
 _BURSTS = 2
-_NEXT_TARGET = 3.0  # seconds to wait for a target while there is another
 _SIOCOUTQ = 0x5411  # tcp(7)
 _INT = Struct("i")
 _LINGER = Struct("ii")
@@ -58,7 +56,6 @@ class TcpSocket:
         "_flow",
         "_more_behind",
         "_opened",
-        "_patience",
         "_reactor",
         "_socket",
         "_sources",
@@ -75,7 +72,6 @@ class TcpSocket:
         self._socket: socket.socket | None = None
         self._flow: OutboundFlow | None = None
         self._targets: list[SocketAddress] = []
-        self._patience: asyncio.TimerHandle | None = None
         self._connected = self._established = False
         # The far end's FIN or urgent data lies in the socket: a short read does not empty it.
         self._more_behind = False
@@ -127,18 +123,10 @@ class TcpSocket:
             except OSError as failure:  # the host has lost the address
                 error = failure.errno or errno.EADDRNOTAVAIL
             if error in (0, errno.EINPROGRESS):
-                if self._targets:
-                    self._patience = self._reactor.after(_NEXT_TARGET, self._lose_patience)
                 return
             self._drop()
         if self._flow is not None:
             self._flow.connect_failed(error)
-
-    def _lose_patience(self) -> None:
-        self._patience = None
-        if not self._connected:
-            self._drop()
-            self._connect_next(errno.ETIMEDOUT)
 
     def _register(self, opened: socket.socket) -> None:
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -180,8 +168,6 @@ class TcpSocket:
             self._connect_next(error)
         elif not events & BROKEN:
             self._connected = True
-            if self._patience is not None:
-                self._patience.cancel()
             self._connection.accept(self._reactor.now)
 
     def resume(self, now: float) -> None:
@@ -297,9 +283,6 @@ class TcpSocket:
             connection.send(data, now)
 
     def _drop(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
         if self._socket is not None:
             self._reactor.remove(self._socket.fileno())
             self._socket.close()

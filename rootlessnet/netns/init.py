@@ -1,9 +1,9 @@
 """The init: the first process of the guest and the last.
 
 It starts COMMAND when the parent says so, reaps everybody, passes signals on, keeps the guest's
-resolv.conf in place, makes sockets of the guest's for the parent, and reports COMMAND's end. Then,
-or when the parent is gone, it ends all that is left: by its own end where it is PID 1, else one by
-one. It imports nothing heavy, since it stays as long as the guest.
+resolv.conf and hosts file in place, makes sockets of the guest's for the parent, and reports
+COMMAND's end. Then, or when the parent is gone, it ends all that is left: by its own end where it
+is PID 1, else one by one. It imports nothing heavy, since it stays as long as the guest.
 
 All signals but SIGCHLD stay blocked: what a terminal sends to the process group is meant for
 COMMAND.
@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from typing import NoReturn
 
+from rootlessnet import resolv_conf
 from rootlessnet.config import RunConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns import command, inbound, mounts, processes, syscalls
@@ -46,6 +47,7 @@ class Init:
         self._mask = mask
         self._hidden = hidden
         self._command = 0  # its process id while it runs
+        self._resolv_conf: mounts.GuestResolvConf | None = None
 
     def run(self) -> NoReturn:
         """Live. Any error is for the parent to tell."""
@@ -77,7 +79,10 @@ class Init:
             mounts.mount_proc()
         else:
             syscalls.set_child_subreaper(True)
-        self._resolv_conf = mounts.ResolvConfMount(self._config.network.dns_address)
+        network = self._config.network
+        if network.dns_forwarder:
+            self._resolv_conf = mounts.GuestResolvConf(network.dns_address)
+        self._hosts = mounts.GuestHosts(network.own_names)
         self._child_news, write = os.pipe()
         os.set_blocking(self._child_news, False)
         os.set_blocking(write, False)
@@ -94,7 +99,9 @@ class Init:
         """Wait for events and do what they ask for; False when this was the last."""
         events = {descriptor for descriptor, _ in self._poll.poll()}
         if self._mount_table in events:
-            self._resolv_conf.restore()
+            if self._resolv_conf is not None:
+                self._resolv_conf.restore()
+            self._hosts.restore()
         if self._configurer in events:
             self._adopted()
         if self._child_news in events and not self._reap():
@@ -123,6 +130,8 @@ class Init:
                 os.kill(self._command, number)
             case Message(kind=Kind.SOCKETS, number=number, text=family):
                 self._make_sockets(number, int(family))
+            case Message(kind=Kind.RESOLV_CONF, text=text) if self._resolv_conf is not None:
+                self._resolv_conf.follow(resolv_conf.parse(text))
         return True
 
     def _start(self) -> None:

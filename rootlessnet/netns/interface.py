@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlessnet.config import NetworkConfig, Plan6
+from rootlessnet.addressing import Plan6
+from rootlessnet.config import NetworkConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns.tap import Tap
 

@@ -22,6 +22,7 @@ from rootlessnet.netns.configurer import Configurer
 from rootlessnet.netns.messages import Channel, Kind, Message
 from rootlessnet.netns.tap import Tap
 from rootlessnet.netns.terminal import Terminal
+from rootlessnet.resolv_conf import ResolvConf
 from rootlessnet.state_folder import folder_path
 
 _TERMINAL_STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
@@ -121,6 +122,11 @@ class Guest:
         `poll` hands them to `sockets_made`: all, or as many as could be made.
         """
         return self._is_open and self._channel.send(Message(Kind.SOCKETS, count, str(int(family))))
+
+    def follow_resolv_conf(self, host: ResolvConf) -> None:
+        """Tell the guest what the host's resolv.conf says now."""
+        if self._is_open:
+            self._channel.send(Message(Kind.RESOLV_CONF, text=str(host)))
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the command, which may have ended. Raises `ValueError` for no signal."""

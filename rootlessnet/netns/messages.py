@@ -16,7 +16,7 @@ from enum import IntEnum, auto
 
 from rootlessnet.errors import CommandError, RootlessnetError
 
-MESSAGE_MAX = 65536  # bytes; a text is a path or a sentence
+MESSAGE_MAX = 65536  # bytes; a text is a path, a sentence or a resolv.conf
 DESCRIPTORS_MAX = 32
 ANSWER_SECONDS_MAX = 30.0  # far beyond what a slow machine needs
 
@@ -35,6 +35,7 @@ class Kind(IntEnum):
     START = auto()  # execute the command
     SIGNAL = auto()  # number: the signal to send to the command
     SOCKETS = auto()  # number: so many TCP sockets of the guest are wanted; text: of this family
+    RESOLV_CONF = auto()  # text: what the host's says now
     # init -> parent
     MADE = auto()  # number: the family; as many descriptors as could be made
     STARTED = auto()  # the command was executed

@@ -35,6 +35,13 @@ class OutboundFlow(Protocol):
         """The host's connect ended with this errno."""
 
 
+class HostDns(User, Protocol):
+    """Who answers the guest's DNS queries on one connection, as if it were their far end."""
+
+    def join(self, connection: Connection) -> None:
+        """The guest's half, which is accepted at once."""
+
+
 class HostTcp(User, Protocol):
     """A host socket that is or becomes the far half of a connection."""
 
@@ -100,10 +107,10 @@ class Host(Protocol):
         """A ping socket: ICMP messages with an identifier of its own. Raises OSError."""
 
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
-        """Ask the host's nameservers over UDP; `answer` is called at most once."""
+        """A DNS query of the guest's over UDP; `answer` is called at most once."""
 
-    def nameservers(self) -> Sequence[SocketAddress]:
-        """The host's nameservers, to be asked in this order."""
+    def open_dns(self) -> HostDns:
+        """The same for a connection of the guest's."""
 
     def search_domains(self) -> Sequence[str]:
         """The domains in which the host looks for names that have no dot, in this order."""

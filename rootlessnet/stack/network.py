@@ -52,21 +52,26 @@ def is_link_local(address: bytes) -> bool:
 
 
 class Plan:
-    """The addresses of one family, and what is special about others. `own` are the stack's.
+    """The addresses of one family, and what is special about others. `own` are the stack's, with
+    `dns` unless nobody answers DNS queries.
 
     The gateway has one of the link, too, where the family has such.
     """
 
     def __init__(
-        self, cidr: IPv4Network | IPv6Network, gateway: Address, dns: Address, guest: Address
+        self,
+        cidr: IPv4Network | IPv6Network,
+        gateway: Address,
+        dns: Address | None,
+        guest: Address,
     ) -> None:
         self._cidr = cidr
         self.gateway = gateway.packed
-        self.dns = dns.packed
+        self.dns = b"" if dns is None else dns.packed
         self.guest = guest.packed
         self.family = families.of(self.guest)
         self.parse = self.family.parse  # once a packet: one look-up less
-        self.own = {self.gateway, self.dns}
+        self.own = {self.gateway, self.dns} - {b""}
         self.mask = cidr.netmask.packed
         self.prefix, self.prefix_length = cidr.network_address.packed, cidr.prefixlen
         self.broadcast = b""
@@ -130,7 +135,7 @@ class Network:
         self.mac = ethernet.gateway_mac(plans[0].gateway)
         self._by_size = {len(plan.guest): plan for plan in plans}
         self._own = frozenset(address for plan in plans for address in plan.own)
-        self._dns = frozenset(plan.dns for plan in plans)
+        self._dns = frozenset(plan.dns for plan in plans) - {b""}
         self._host_loopback = host_loopback
         self._to_host = to_host or {}
         self._neighbours: dict[bytes, bytes] = {}  # hardware addresses, longest known first

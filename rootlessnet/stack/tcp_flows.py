@@ -8,7 +8,6 @@ connection).
 """
 
 import errno
-from collections.abc import Sequence
 from itertools import chain
 
 from rootlessnet.stack.frames import Frames, TcpHeader
@@ -17,14 +16,13 @@ from rootlessnet.stack.network import REASONS, Unreachable
 from rootlessnet.tcp.connection import Connection
 from rootlessnet.tcp.engine import Engine
 from rootlessnet.tcp.interface import User
-from rootlessnet.wire import families, ip, tcp
+from rootlessnet.wire import dns, families, ip, tcp
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT, Packet
 from rootlessnet.wire.tcp import ACK, RST, SYN, Segment
 
 MAX_FLOWS = 32768  # and at most half of the host's sockets
 MAX_CONNECTING = 1024  # of them, those whose host still connects, and at most a quarter
-_DNS_PORT = 53
 _EPHEMERAL = range(49152, 65536)  # RFC 6335
 
 _RESET = (errno.ECONNREFUSED, errno.ECONNRESET)
@@ -188,14 +186,18 @@ class TcpFlows:
     def _open_outbound(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:
         if self.is_full():
             return  # the guest sends its SYN again
+        port = int.from_bytes(segment.ports[2:], "big")
+        if self._network.is_dns(packet.destination):
+            if port == dns.PORT:
+                self._open_dns(key, packet, segment, now)
+            else:
+                self._reset(packet, segment)
+            return
         try:
-            targets = self._targets(packet.destination, int.from_bytes(segment.ports[2:], "big"))
+            targets = self._network.targets(ip.TCP, packet.destination, port)
         except Unreachable as unreachable:
             if unreachable.reason is not None:
                 self.send_unreachable(key, segment.seq, unreachable.reason)
-            return
-        if not targets:
-            self._reset(packet, segment)
             return
         if len(self._connecting) >= min(MAX_CONNECTING, self._capacity // 4):
             self._limit_connecting()
@@ -206,11 +208,13 @@ class TcpFlows:
         self._connecting[key] = connection
         user.connect(flow, targets)
 
-    def _targets(self, destination: bytes, port: int) -> Sequence[SocketAddress]:
-        """Where the host connects to; empty: nobody listens there."""
-        if self._network.is_dns(destination):
-            return self._host.nameservers() if port == _DNS_PORT else ()
-        return self._network.targets(ip.TCP, destination, port)
+    def _open_dns(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:
+        """Nobody needs to connect first: the queries are answered here."""
+        user = self._host.open_dns()
+        connection = self._add(key, packet.addresses, segment.ports, user, now)
+        user.join(connection)
+        connection.passive_open(segment)
+        connection.accept(now)
 
     def _add(
         self, key: bytes, addresses: bytes, ports: bytes, user: User, now: float

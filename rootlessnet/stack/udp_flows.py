@@ -11,7 +11,7 @@ from rootlessnet.stack.frames import Frames, UdpHeader
 from rootlessnet.stack.host import Host, SocketAddress
 from rootlessnet.stack.network import REASONS, Unreachable
 from rootlessnet.tcp.timers import Timers
-from rootlessnet.wire import families, ip, udp, vnet
+from rootlessnet.wire import dns, families, ip, udp, vnet
 from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import Packet
@@ -20,7 +20,6 @@ from rootlessnet.wire.ip import Packet
 Service = Callable[[Packet, memoryview, memoryview, float], None]
 
 MAX_FLOWS = 4096  # and at most an eighth of the host's sockets
-_DNS_PORT = 53
 
 
 class UdpFlow(DatagramFlow):
@@ -125,7 +124,7 @@ class UdpFlows:
         key = packet.addresses + bytes(frame[packet.start : packet.start + 4])
         flow = self._flows.get(key)
         if flow is None:
-            if port == _DNS_PORT and self._network.is_dns(packet.destination):
+            if port == dns.PORT and self._network.is_dns(packet.destination):
                 self._resolve(key, bytes(payload))
                 return
             service = self._services.get(packet.destination + key[-2:])

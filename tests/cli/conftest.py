@@ -30,7 +30,7 @@ class Rooms:
 
 @pytest.fixture
 def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
-    """Fakes in place of launch and attach in `rootlessnet.netns`, and of `rootlessnet.app`; the
+    """Fakes in place of launch and attach in `rootlessnet.netns`, and of `rootlessnet.running`; the
     host has no say in a config.
 
     The fake app can be imported only once the child has been forked, as start-up time demands.
@@ -68,7 +68,7 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
             setattr(module, attribute, value)
         return module
 
-    app = fake("rootlessnet.app", run_guest=serve, run_attachment=serve)
+    app = fake("rootlessnet.running", run_guest=serve, run_attachment=serve)
     monkeypatch.setitem(sys.modules, app.__name__, None)  # importing it now raises ImportError
     for module in (
         fake("rootlessnet.netns.launch", launch=start),

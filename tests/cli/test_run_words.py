@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
+from rootlessnet.added_host import AddedHost
 from rootlessnet.cli.main import main
 from rootlessnet.cli.run import parse
 from rootlessnet.config import NetworkConfig, RunConfig
@@ -72,6 +73,7 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
     words += ["--dns", "192.0.2.53", "--dns", "2001:db8::53"]
     words += ["-P=127.0.0.2", "--host-ip", "auto"]
     words += ["--to-host", "5432", "--to-host=5354:53/udp"]
+    words += ["--add-host", "db:[2001:db8::5]", "--add-host=me:host-gateway"]
     assert main(["run", *words, "--", "true"]) == 0
     assert rooms.configs == [
         RunConfig(
@@ -89,6 +91,7 @@ def test_every_option_reaches_the_config(rooms: Rooms) -> None:
                     Reservation(bytes.fromhex("525400123456"), IPv4Address("192.0.2.50")),
                 ),
                 dns=(IPv4Address("192.0.2.53"), IPv6Address("2001:db8::53")),
+                hosts=(AddedHost("db", IPv6Address("2001:db8::5")), AddedHost("me")),
                 forwards=(
                     Forward(8080, 80),
                     Forward(8081, 81),
@@ -193,6 +196,8 @@ NOT_A_PORT = (
         (["--mtu", "1", "ls"], "MTU 1 is out of range: take 576 to 65521 (bytes)"),
         (["--tap-name", "lo", "ls"], None),
         (["--dns", "dns.example", "ls"], None),
+        (["--add-host", "db", "ls"], None),
+        (["--add-host", "db:", "ls"], None),
         (["--dhcp-host", "10.0.2.50", "ls"], None),
         (["--name", "", "ls"], None),
         (["--name", "123", "ls"], None),

@@ -90,6 +90,12 @@ def test_no_nameserver_answers(outside: Outside) -> None:
     assert "status: SERVFAIL" in ask(outside, "dig", f"@{BUILT_IN}", "+tries=1", "name.example")
 
 
+@needs("dig")
+def test_forged_answers_are_ignored(outside: Outside) -> None:
+    with outside.program(*peer("nameserver", FIRST, "forge")).serving():
+        assert ask(outside, "dig", "+tries=1", "+short", "name.example", "A") == ANSWER
+
+
 def test_name_service(outside: Outside) -> None:
     with outside.program(*peer("nameserver", FIRST, "answer")).serving():
         assert ask(outside, "getent", "ahostsv4", "name.example").split()[0] == ANSWER

@@ -11,3 +11,8 @@ def play(data: bytes, *, strict: bool = False) -> None:
         for step in decode(data):
             ordeal.play(step)
         ordeal.wind_down()
+
+
+def explain(data: bytes) -> list[object]:
+    """The steps of the schedule."""
+    return [*decode(data)]

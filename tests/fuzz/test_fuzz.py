@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fuzz import dns_seeds, dns_target
 from tests.fuzz.schedule import decode, encode
 from tests.fuzz.seeds import CORPUS, conversations, write
 from tests.fuzz.target import play
@@ -42,20 +43,42 @@ def test_any_bytes_are_a_schedule(data: bytes) -> None:
     play(data)
 
 
-def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.fuzz.fuzz_frames", *arguments]
+@pytest.mark.parametrize("path", sorted(dns_seeds.CORPUS.iterdir()), ids=lambda path: path.name)
+def test_the_corpus_of_dns_messages(path: Path) -> None:
+    dns_target.play(path.read_bytes())
+
+
+def test_the_seeds_of_dns_messages_are_in_the_corpus(tmp_path: Path) -> None:
+    """If not: python -m tests.fuzz.dns_seeds."""
+    dns_seeds.write(tmp_path)
+    for path in tmp_path.iterdir():
+        assert (dns_seeds.CORPUS / path.name).read_bytes() == path.read_bytes()
+
+
+@given(st.binary(max_size=300))
+@patient
+def test_any_bytes_are_dns_messages(data: bytes) -> None:
+    dns_target.play(data)
+
+
+def run(
+    *arguments: str, cwd: Path = ROOT, module: str = "fuzz_frames"
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"tests.fuzz.{module}", *arguments]
     environment = dict(os.environ, PYTHONPATH=".")
     return subprocess.run(
         command, check=False, cwd=cwd, env=environment, text=True, capture_output=True
     )
 
 
-def fuzz(found: Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def fuzz(
+    found: Path, cwd: Path = ROOT, corpus: Path = CORPUS, module: str = "fuzz_frames"
+) -> subprocess.CompletedProcess[str]:
     """A short run; always with the same inputs, since the fuzzer's random numbers are."""
     pytest.importorskip("atheris", reason="atheris has no wheel for this machine")
     found.mkdir()
     options = (f"-runs={RUNS}", "-seed=1", "-timeout=30", f"-artifact_prefix={found}/")
-    return run(*options, str(found), str(CORPUS), cwd=cwd)
+    return run(*options, str(found), str(corpus), cwd=cwd, module=module)
 
 
 @pytest.mark.timeout(120)
@@ -65,6 +88,14 @@ def test_a_short_run(tmp_path: Path) -> None:
     assert f"Done {RUNS} runs" in fuzzer.stderr
     # Inputs that went further than the corpus: it is guided.
     assert len(list((tmp_path / "found").iterdir())) > 100
+
+
+@pytest.mark.timeout(120)
+def test_a_short_run_of_dns_messages(tmp_path: Path) -> None:
+    fuzzer = fuzz(tmp_path / "found", corpus=dns_seeds.CORPUS, module="fuzz_dns")
+    assert fuzzer.returncode == 0, fuzzer.stderr
+    assert f"Done {RUNS} runs" in fuzzer.stderr
+    assert len(list((tmp_path / "found").iterdir())) > 10
 
 
 @pytest.mark.timeout(120)

@@ -1,14 +1,26 @@
 """The DNS forwarder, in front of nameservers of the test's own on the loopback."""
 
-import socket
 from collections.abc import Callable
 
 import pytest
 
 from rootlessnet import limits
-from rootlessnet.host import resolver as resolver_module
-from rootlessnet.host.resolver import Resolver
-from rootlessnet.stack.host import SocketAddress
+from rootlessnet.host.dns import lane
+from rootlessnet.host.dns import resolver as resolver_module
+from tests.host.asking import (
+    ANSWER_FLAGS,
+    EXPECTED,
+    FORMERR,
+    QUERY,
+    QUESTION,
+    REFUSED,
+    SERVFAIL,
+    Asked,
+    answer_to,
+    failure_of,
+    question,
+    respond,
+)
 from tests.host.world import (
     LOOPBACK_6,
     FarEnd,
@@ -17,49 +29,12 @@ from tests.host.world import (
     closed_port,
     descriptors,
     is_readable,
-    no_descriptor_left,
 )
 
-QUERY = bytes.fromhex("beef 0100 0001 0000 0000 0000") + b"\4name\7example\0\0\1\0\1"
-ANSWER_FLAGS = 0x8180
-NOERROR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = 0, 2, 3, 4, 5
+WITH_EDNS = QUERY[:11] + b"\1" + QUESTION + b"\0\0\x29\x10\0\0\0\x80\0\0\0"  # 4096 bytes, DO
 
 
-def answer_to(query: bytes, code: int = NOERROR, text: bytes = b" answered") -> bytes:
-    return query[:2] + (ANSWER_FLAGS | code).to_bytes(2, "big") + query[4:] + text
-
-
-EXPECTED = answer_to(QUERY)
-
-
-class Asked:
-    """A resolver, and the answers to what it was asked."""
-
-    def __init__(self, reactor: HostReactor, *servers: SocketAddress) -> None:
-        self.reactor = reactor
-        self.resolver = Resolver(reactor, servers)
-        self.answers: list[bytes] = []
-
-    def ask(self, query: bytes = QUERY) -> "Asked":
-        self.resolver.resolve(query, self.answers.append)
-        return self
-
-    def answer(self) -> bytes:
-        """The only answer, once it has come."""
-        self.reactor.wait(lambda: self.answers, "an answer")
-        (answer,) = self.answers
-        self.answers.clear()
-        return answer
-
-
-def respond(server: socket.socket, code: int = NOERROR, text: bytes = b" answered") -> None:
-    """Answer one query as a nameserver does."""
-    query, client = server.recvfrom(65535)
-    assert query[2:] == QUERY[2:]
-    server.sendto(answer_to(query, code, text), client)
-
-
-@pytest.mark.parametrize("text", [b"", b" answered", bytes(4000)], ids=len)
+@pytest.mark.parametrize("text", [b"", b" answered", bytes(400)], ids=len)
 def test_there_and_back(reactor: HostReactor, far_end: FarEnd, text: bytes) -> None:
     before = descriptors()
     server = far_end.udp()
@@ -94,100 +69,46 @@ def test_each_query_has_a_port_and_an_identifier_of_its_own(
     assert set(asked.answers) == {EXPECTED}
 
 
-# ── the next nameserver ──────────────────────────────────────────────────────────────────────────
-
-NO_INTERFACE = ("fe80::1%none", 53)
-NO_PEER = ("255.255.255.255", 53)  # the kernel refuses to send there
+# ── large answers ────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("dead", [None, NO_INTERFACE, NO_PEER], ids=str)
-def test_the_next_one_when_one_is_dead(
-    reactor: HostReactor, far_end: FarEnd, dead: SocketAddress | None
+def test_what_is_too_large_for_udp_is_to_be_asked_for_by_tcp(
+    reactor: HostReactor, far_end: FarEnd
 ) -> None:
+    """RFC 2181 9: the sign is all that counts in a truncated answer."""
     server = far_end.udp()
-    dead = dead or closed_port()
-    asked = Asked(reactor, dead, dead, address_of(server)).ask()
-    reactor.wait(lambda: is_readable(server), "a query to the next nameserver")
-    respond(server)
-    assert asked.answer() == EXPECTED
-    assert reactor.time_is_up() == 0
-
-
-@pytest.mark.parametrize("code", [SERVFAIL, NOTIMP, REFUSED])
-def test_the_next_one_when_one_cannot_help(
-    reactor: HostReactor, far_end: FarEnd, code: int
-) -> None:
-    first, second = far_end.udp(), far_end.udp()
-    asked = Asked(reactor, address_of(first), address_of(second)).ask()
-    respond(first, code)
-    reactor.wait(lambda: is_readable(second), "a query to the next nameserver")
-    assert asked.answers == []
-    respond(second)
-    assert asked.answer() == EXPECTED
-
-
-def test_the_next_one_when_one_is_silent(reactor: HostReactor, far_end: FarEnd) -> None:
-    silent, second = far_end.udp(), far_end.udp()
-    asked = Asked(reactor, address_of(silent), address_of(second)).ask()
-    assert reactor.time_is_up() == 1
-    reactor.wait(lambda: is_readable(second), "a query to the next nameserver")
-    query, client = silent.recvfrom(65535)
-    silent.sendto(answer_to(query, text=b" too late"), client)
-    respond(second)
-    assert asked.answer() == EXPECTED
-    assert reactor.time_is_up() == 0
-
-
-def test_no_such_name_is_an_answer(reactor: HostReactor, far_end: FarEnd) -> None:
-    first = far_end.udp()
-    asked = Asked(reactor, address_of(first), closed_port()).ask()
-    respond(first, NXDOMAIN)
-    assert asked.answer() == answer_to(QUERY, NXDOMAIN)
-
-
-def test_the_one_that_has_answered_is_asked_first(reactor: HostReactor, far_end: FarEnd) -> None:
-    second, third = far_end.udp(), far_end.udp()
-    servers = [closed_port(), address_of(second), address_of(third)]
-    asked = Asked(reactor, *servers).ask()
-    assert list(asked.resolver.nameservers()) == servers
-    reactor.wait(lambda: is_readable(second), "a query to the next nameserver")
-    for _ in range(2):
-        respond(second)
-        assert asked.answer() == EXPECTED
-        assert list(asked.resolver.nameservers()) == [servers[1], servers[0], servers[2]]
-        asked.ask()  # waits for the second, at once
-    respond(second)
-    assert asked.answer() == EXPECTED
-
-
-def test_all_are_dead(reactor: HostReactor) -> None:
-    """The guest is told, with its own question."""
-    asked = Asked(reactor, closed_port(), closed_port()).ask()
-    failure = asked.answer()
-    assert failure[:2] == QUERY[:2]
-    assert int.from_bytes(failure[2:4], "big") == ANSWER_FLAGS | SERVFAIL
-    assert failure[4:] == QUERY[4:]
-
-
-def test_all_are_silent(reactor: HostReactor, far_end: FarEnd) -> None:
-    asked = Asked(reactor, address_of(far_end.udp()), address_of(far_end.udp())).ask()
-    assert reactor.time_is_up() == 1
-    reactor.wait(lambda: reactor.time_is_up() == 1, "patience with the second")
-    assert asked.answer()[3] & 0xF == SERVFAIL
-
-
-def test_what_the_last_one_said_is_passed_on(reactor: HostReactor, far_end: FarEnd) -> None:
-    first = far_end.udp()
-    asked = Asked(reactor, address_of(first), closed_port()).ask()
-    respond(first, REFUSED, b" by policy")
-    assert asked.answer() == answer_to(QUERY, REFUSED, b" by policy")
-
-
-def test_no_descriptor_is_left(reactor: HostReactor, far_end: FarEnd) -> None:
-    asked = Asked(reactor, address_of(far_end.udp()))
-    with no_descriptor_left():
+    asked = Asked(reactor, address_of(server))
+    fits = bytes(512 - len(QUERY))
+    for text in (fits, fits + b"\0"):
         asked.ask()
-    assert asked.answer()[3] & 0xF == SERVFAIL
+        respond(server, text=text)
+        answer = asked.answer()
+        assert len(answer) == (512 if text == fits else len(QUERY))
+    assert int.from_bytes(answer[2:4], "big") == ANSWER_FLAGS | 0x0200
+    assert answer[4:] == QUERY[4:]
+
+
+def test_edns_says_how_large_an_answer_may_be(reactor: HostReactor, far_end: FarEnd) -> None:
+    server = far_end.udp()
+    asked = Asked(reactor, address_of(server)).ask(WITH_EDNS)
+    for size in (4096, 4097):
+        query, client = server.recvfrom(65535)
+        assert query[2:] == WITH_EDNS[2:]
+        server.sendto(answer_to(query, text=bytes(size - len(query))), client)
+        answer = asked.answer()
+        asked.ask(WITH_EDNS)
+        assert bool(answer[2] & 2) == (size > 4096)
+    # It has EDNS as well, and the bit of the question that says DNSSEC is understood.
+    assert answer[4:] == QUERY[4:11] + b"\1" + QUESTION + b"\0\0\x29\x04\xd0\0\0\x80\0\0\0"
+
+
+def test_a_truncated_answer_is_passed_on_as_such(reactor: HostReactor, far_end: FarEnd) -> None:
+    server = far_end.udp()
+    asked = Asked(reactor, address_of(server)).ask()
+    query, client = server.recvfrom(65535)
+    truncated = b"\x83\x80" + query[4:]
+    server.sendto(query[:2] + truncated, client)
+    assert asked.answer() == QUERY[:2] + truncated
 
 
 # ── what is not taken ────────────────────────────────────────────────────────────────────────────
@@ -198,10 +119,14 @@ def test_no_descriptor_is_left(reactor: HostReactor, far_end: FarEnd) -> None:
     [
         lambda query: bytes((query[0] ^ 1,)) + answer_to(query)[1:],  # another identifier
         lambda query: query,  # not an answer
+        lambda query: answer_to(query[:13] + b"N" + query[14:-4] + b"\0\x1c\0\1"),  # another type
+        lambda query: answer_to(query.replace(b"name", b"fame")),
+        lambda query: answer_to(query[:12], text=b""),  # no question, and no error
+        lambda query: query[:2] + b"\xa8\x00" + query[4:],  # another opcode
         lambda query: answer_to(query)[:11],
         lambda query: b"",
     ],
-    ids=["identifier", "query", "short", "empty"],
+    ids=["identifier", "query", "type", "name", "question", "opcode", "short", "empty"],
 )
 def test_what_is_no_answer_to_the_query(
     reactor: HostReactor, far_end: FarEnd, forged: Callable[[bytes], bytes]
@@ -223,8 +148,25 @@ def test_only_the_nameserver_may_answer(reactor: HostReactor, far_end: FarEnd) -
     assert asked.answer() == EXPECTED
 
 
+def test_a_question_comes_back_in_any_case(reactor: HostReactor, far_end: FarEnd) -> None:
+    server = far_end.udp()
+    asked = Asked(reactor, address_of(server)).ask()
+    query, client = server.recvfrom(65535)
+    server.sendto(answer_to(query.replace(b"name", b"NaMe")), client)
+    assert asked.answer() == EXPECTED.replace(b"name", b"NaMe")
+
+
+def test_an_error_may_lack_the_question(reactor: HostReactor, far_end: FarEnd) -> None:
+    """As from a server that does not know EDNS: the guest asks again without."""
+    server = far_end.udp()
+    asked = Asked(reactor, address_of(server)).ask()
+    query, client = server.recvfrom(65535)
+    server.sendto(query[:2] + b"\x80\1" + bytes(8), client)
+    assert asked.answer() == QUERY[:2] + b"\x80\1" + bytes(8)
+
+
 @pytest.mark.parametrize("query", [b"", QUERY[:11], EXPECTED], ids=["empty", "short", "answer"])
-def test_what_is_no_query_is_not_forwarded(
+def test_what_is_no_query_has_no_answer(
     reactor: HostReactor, far_end: FarEnd, query: bytes
 ) -> None:
     server = far_end.udp()
@@ -234,8 +176,60 @@ def test_what_is_no_query_is_not_forwarded(
     assert not is_readable(server)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        QUERY[:-1],
+        QUERY[:12],
+        QUERY[:5] + b"\0" + QUERY[6:],
+        QUERY[:5] + b"\2" + QUERY[6:] + QUESTION,
+        QUERY[:12] + b"\xc0\x0c\0\1\0\1",
+        QUERY[:12] + b"\1a\xc0\0\0\1\0\1",  # to the very beginning
+        QUERY[:12] + b"\x40" + bytes(70),
+        QUERY[:12] + (b"\x3f" + b"a" * 63) * 4 + b"\0\0\1\0\1",
+        QUERY[:11] + b"\1" + QUESTION + b"\0\0\x29\x10",
+    ],
+    ids=["cut", "bare", "none", "two", "pointer", "pointer to 0", "label", "long", "record"],
+)
+def test_what_cannot_be_read_is_told_so(
+    reactor: HostReactor, far_end: FarEnd, query: bytes
+) -> None:
+    server = far_end.udp()
+    answer = Asked(reactor, address_of(server)).ask(query).answer()
+    assert answer == QUERY[:2] + b"\x81\x81" + bytes(8)
+    assert not is_readable(server)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        (QUERY + bytes(5000), FORMERR),
+        (QUERY[:-4] + b"\0\xfc\0\1", REFUSED),
+        (QUERY[:-4] + b"\0\xfb\0\1", REFUSED),
+    ],
+    ids=["huge", "AXFR", "IXFR"],
+)
+def test_what_is_not_asked_of_anybody(
+    reactor: HostReactor, far_end: FarEnd, query: bytes, code: int
+) -> None:
+    server = far_end.udp()
+    answer = Asked(reactor, address_of(server)).ask(query).answer()
+    assert answer == failure_of(query[: len(QUERY)], code)
+    assert not is_readable(server)
+
+
+def test_own_names_are_not_asked_of_anybody(reactor: HostReactor, far_end: FarEnd) -> None:
+    server = far_end.udp()
+    answer = Asked(reactor, address_of(server)).ask(question("own")).answer()
+    assert answer.endswith(bytes((10, 0, 2, 2)))
+    assert not is_readable(server)
+
+
+# ── many at once ─────────────────────────────────────────────────────────────────────────────────
+
+
 @pytest.mark.parametrize("scarce", ["queries", "descriptors"])
-def test_at_the_bound_the_oldest_query_is_given_up(
+def test_at_the_bound_queries_wait_their_turn(
     reactor: HostReactor, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch, scarce: str
 ) -> None:
     if scarce == "queries":
@@ -244,10 +238,57 @@ def test_at_the_bound_the_oldest_query_is_given_up(
         monkeypatch.setattr(limits, "descriptor_limit", lambda: 2 * 16)
     server = far_end.udp()
     asked = Asked(reactor, address_of(server))
-    for _ in range(3):
+    for _ in range(5):
         asked.ask()
-    queries = [server.recvfrom(65535) for _ in range(3)]
-    for number, (query, client) in enumerate(queries):
-        server.sendto(answer_to(query, text=b" %d" % number), client)
-    reactor.wait(lambda: len(asked.answers) == 2, "the answers to the younger two")
-    assert asked.answers == [answer_to(QUERY, text=b" 1"), answer_to(QUERY, text=b" 2")]
+    for number in range(5):
+        asked.reach(server)
+        query, client = server.recvfrom(65535)
+        if number == 0:
+            server.recvfrom(65535)
+            reactor.let_run()
+            assert not is_readable(server), "a third before the first has its answer"
+        server.sendto(answer_to(query), client)
+        if number == 3:
+            break
+    reactor.wait(lambda: len(asked.answers) == 4, "the answers of all but the unanswered one")
+
+
+def test_at_the_bound_of_those_that_wait_the_oldest_is_given_up(
+    reactor: HostReactor, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolver_module, "MAX_QUERIES", 1)
+    monkeypatch.setattr(lane, "MAX_WAITING", 1)
+    asked = Asked(reactor, address_of(far_end.udp())).ask()
+    asked.ask(question("older")).ask(question("newer"))
+    assert asked.answer() == failure_of(question("older"), SERVFAIL)
+
+
+def test_what_has_waited_too_long_is_not_asked(
+    reactor: HostReactor, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolver_module, "MAX_QUERIES", 1)
+    monkeypatch.setattr(lane, "_WORTH_ASKING", -1.0)
+    server = far_end.udp()
+    asked = Asked(reactor, address_of(server)).ask().ask(question("late"))
+    respond(server)
+    reactor.wait(lambda: len(asked.answers) == 2, "both answers")
+    assert asked.answers == [EXPECTED, failure_of(question("late"), SERVFAIL)]
+    assert not is_readable(server)
+
+
+def test_thousands_that_nobody_answers_end_at_once(reactor: HostReactor) -> None:
+    """Each lets the next begin, none within another."""
+    asked = Asked(reactor)
+    for _ in range(3000):
+        asked.ask()
+    reactor.wait(lambda: len(asked.answers) == 3000, "all answers")
+
+
+def test_nothing_is_left_when_it_closes(reactor: HostReactor, far_end: FarEnd) -> None:
+    before = descriptors()
+    asked = Asked(reactor, closed_port()).ask().ask_by_stream()
+    asked.resolver.close()
+    assert descriptors() == before
+    assert reactor.time_is_up() == 0
+    reactor.let_run()
+    assert asked.answers == []

@@ -2,23 +2,19 @@
 
 import socket
 
-from tests.host.conftest import MakeWorld
+import pytest
+
+from rootlessnet.stack.network import Network
 from tests.host.guest import GuestTcp
 from tests.host.world import (
-    LOOPBACK_6,
     FarEnd,
     HostWorld,
-    address_of,
     closed_port,
     descriptors,
     no_descriptor_left,
     port_of,
     reset,
 )
-from tests.stack.world import DNS
-
-NO_INTERFACE = ("fe80::1%none", 53)
-DNS_PORT = 53
 
 
 def assert_talking(guest: GuestTcp, far: socket.socket) -> None:
@@ -67,10 +63,12 @@ def test_refused(world: HostWorld) -> None:
     assert len(world.gateway.tcp) == 0
 
 
-def test_the_host_s_kernel_has_no_way_there(make_world: MakeWorld) -> None:
+def test_the_host_s_kernel_has_no_way_there(
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It says so at once, without any event."""
-    world = make_world([("255.255.255.255", 53)])
-    guest = GuestTcp.connecting(world, DNS_PORT, DNS)
+    monkeypatch.setattr(Network, "translate", lambda _self, _destination: "255.255.255.255")
+    guest = GuestTcp.connecting(world, 53)
     guest.take()
     assert guest.unreachable == 0
 
@@ -122,59 +120,11 @@ def test_the_far_end_speaks_and_closes_before_the_guest_has_answered(
     assert guest.text == b"greeting"
 
 
-# ── several targets, as nameservers are ──────────────────────────────────────────────────────────
-
-
-def test_the_next_target_when_one_refuses(make_world: MakeWorld, far_end: FarEnd) -> None:
-    listening = far_end.listen(LOOPBACK_6)
-    world = make_world([closed_port(), NO_INTERFACE, address_of(listening)])
-    guest = GuestTcp.connected(world, DNS_PORT, DNS)
-    assert_talking(guest, far_end.accept(listening))
-    assert world.reactor.time_is_up() == 0
-
-
-def test_the_next_target_when_one_is_silent(make_world: MakeWorld, far_end: FarEnd) -> None:
-    silent, listening = far_end.silent(), far_end.listen()
-    world = make_world([address_of(silent), address_of(listening), closed_port()])
-    guest = GuestTcp.connecting(world, DNS_PORT, DNS)
-    assert world.reactor.time_is_up() == 1
-    guest.until(lambda: guest.established, "the connection")
-    assert_talking(guest, far_end.accept(listening))
-    assert world.reactor.time_is_up() == 0
-
-
-def test_all_targets_refuse(make_world: MakeWorld) -> None:
-    world = make_world([closed_port(), closed_port()])
-    guest = GuestTcp.connecting(world, DNS_PORT, DNS)
-    guest.until(lambda: guest.was_reset, "the refusal")
-    assert world.reactor.time_is_up() == 0
-
-
-def test_the_last_target_has_all_the_time(make_world: MakeWorld, far_end: FarEnd) -> None:
-    first, last = far_end.silent(), far_end.silent()
-    world = make_world([address_of(first), address_of(last)])
+def test_a_guest_that_gives_up_while_the_host_connects(world: HostWorld, far_end: FarEnd) -> None:
+    silent = far_end.silent()
     before = descriptors()
-    guest = GuestTcp.connecting(world, DNS_PORT, DNS)
-    assert world.reactor.time_is_up() == 1
-    world.reactor.let_run()
-    assert world.reactor.time_is_up() == 0
+    guest = GuestTcp.connecting(world, port_of(silent))
     assert len(descriptors() - before) == 1
     guest.reset()
     assert world.heard() == []
     assert descriptors() == before
-
-
-def test_an_interface_that_has_gone(make_world: MakeWorld) -> None:
-    """The only nameserver is link-local, and its interface is no more."""
-    world = make_world([NO_INTERFACE])
-    guest = GuestTcp.connecting(world, DNS_PORT, DNS)
-    guest.take()
-    assert guest.unreachable == 0
-    assert len(world.gateway.tcp) == 0
-
-
-def test_a_guest_that_resets_stops_the_search(make_world: MakeWorld, far_end: FarEnd) -> None:
-    silent, listening = far_end.silent(), far_end.listen()
-    world = make_world([address_of(silent), address_of(listening)])
-    GuestTcp.connecting(world, DNS_PORT, DNS).reset()
-    assert world.reactor.time_is_up() == 0

@@ -12,23 +12,27 @@ import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic
 
 from scapy.packet import Packet
 
+from rootlessnet.host.dns.nameservers import Nameservers
+from rootlessnet.host.dns.own_names import OwnNames
+from rootlessnet.host.dns.resolver import Resolver
 from rootlessnet.host.reactor import Reactor
-from rootlessnet.host.resolver import Resolver
 from rootlessnet.host.sockets import HostSockets
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
 from tests.conftest import find_free_port
-from tests.stack.world import FakeLink, network
+from tests.stack.world import GATEWAY, FakeLink, network
 from tests.wire.oracle import from_guest, kernel_view
 
 PATIENCE = 20.0  # seconds; what is waited for takes a fraction of one
 LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
 NEVER = 3600.0  # seconds
+OWN_NAME = "own.example"  # the gateway's
 
 
 class HostReactor(Reactor):
@@ -36,7 +40,12 @@ class HostReactor(Reactor):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
+        self.ending = ExitStack()  # what ends with it
         self._pauses: list[tuple[asyncio.TimerHandle, Callable[[], None]]] = []
+
+    def close(self) -> None:
+        self.ending.close()
+        super().close()
 
     def after(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         pause = self.loop.call_later(NEVER, callback)
@@ -83,7 +92,8 @@ class HostWorld:
     def __init__(self, reactor: HostReactor, servers: Sequence[SocketAddress] = ()) -> None:
         self.reactor = reactor
         self.link = FakeLink()
-        self.host = HostSockets(reactor, Resolver(reactor, servers))
+        names = OwnNames({OWN_NAME: (ip_address(GATEWAY),)})
+        self.host = HostSockets(reactor, Resolver(reactor, Nameservers(servers), names))
         plan = network(host_loopback=True)
         self.gateway = Gateway(plan, self.link, self.host, bytes(16))
         reactor.drive(self.gateway)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 
 from rootlessnet.stack.host import OutboundFlow, Receiver, SocketAddress
-from rootlessnet.tcp.connection import Connection
 from rootlessnet.wire.families import Family
 from tests.stack.world import FakeDatagram, FakeHost, FakeTcp
 from tests.tcp.playbook import guest_bytes, host_bytes
@@ -40,22 +39,14 @@ class HostSocket(FakeTcp):
         self.is_open = True
         self.sent = 0  # bytes of the far end's that the guest's half was given
         self._host = host
-        self._joined: Connection | None = None
         self._waiting = 0  # bytes of the far end's that lie in the socket
         self._far_end_closed = self._end_of_file = False
         self._capacity = _UNLIMITED
         self._broken = False
 
     @property
-    def connection(self) -> Connection:
-        return self._joined or super().connection
-
-    @property
     def _connecting(self) -> bool:
-        return self.is_open and self._joined is None and self.connection.awaits_accept
-
-    def join(self, connection: Connection) -> None:
-        self._joined = connection
+        return self.is_open and self.joined is None and self.connection.awaits_accept
 
     def connect(self, flow: OutboundFlow, targets: Sequence[SocketAddress]) -> None:
         super().connect(flow, targets)
@@ -178,6 +169,9 @@ class OrdealHost(FakeHost):
         self.tcp.append(socket)
         self.sockets.append(socket)
         return socket
+
+    def open_dns(self) -> HostSocket:
+        return self.open_tcp()
 
     def _once(
         self,

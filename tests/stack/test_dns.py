@@ -1,10 +1,12 @@
-"""The built-in DNS address: queries over UDP are handed over, connections go to a nameserver."""
+"""The built-in DNS address: queries over UDP and connections are handed over."""
 
+import pytest
 from scapy.layers.inet import TCP, UDP
 from scapy.layers.inet6 import IPv6
 
+from rootlessnet.wire.icmp import Reason
 from tests.stack.side import Side
-from tests.stack.world import World, fragment_of
+from tests.stack.world import World, assert_unreachable, fragment_of
 
 
 def test_a_query_is_handed_over(side: Side) -> None:
@@ -38,18 +40,39 @@ def test_a_large_answer_is_in_fragments(side: Side) -> None:
     assert [fragment_of(one)[0] for one in world.heard()] == [0, step, 2 * step]
 
 
-def test_a_connection_goes_to_the_nameservers_in_their_order(side: Side) -> None:
+def test_a_connection_is_accepted_and_handed_over(side: Side) -> None:
     world = World()
-    world.send(side.tcp("S", dst=side.dns, dport=53))
-    (host,) = world.host.tcp
-    assert host.targets == world.host.servers
-    host.connection.accept(world.now)
-    answer = world.heard_one()
+    answer = world.ask(side.tcp("S", seq=1000, dst=side.dns, dport=53))
     assert (answer[side.ip].src, answer[TCP].sport, answer[TCP].flags) == (side.dns, 53, "SA")
-
-
-def test_a_connection_without_nameservers_is_refused(side: Side) -> None:
-    world = World()
-    world.host.servers = []
-    assert world.ask(side.tcp("S", dst=side.dns, dport=53))[TCP].flags == "RA"
+    (names,) = world.host.dns
+    seq = answer[TCP].seq + 1
+    world.send(side.tcp("PA", seq=1001, ack=seq, payload=b"query", dst=side.dns, dport=53))
+    assert names.calls == ["established"]
+    assert names.delivered == b"query"
+    names.connection.send(b"answer", world.now)
+    assert bytes(world.heard()[0][TCP].payload) == b"answer"
     assert world.host.tcp == []
+
+
+def test_a_connection_to_another_port_is_refused(side: Side) -> None:
+    world = World()
+    assert world.ask(side.tcp("S", dst=side.dns, dport=853))[TCP].flags == "RA"
+    assert (world.host.tcp, world.host.dns) == ([], [])
+
+
+def test_a_datagram_to_another_port_is_refused(side: Side) -> None:
+    world = World()
+    packet = side.udp(dst=side.dns, dport=853)
+    assert_unreachable(world.ask(packet), packet, side.errors[Reason.PORT_UNREACHABLE][1], side.dns)
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_without_a_forwarder_it_is_an_address_like_any_other(side: Side, protocol: str) -> None:
+    """Of the guest's own network, where nobody else is."""
+    world = World(dns=False)
+    if protocol == "udp":
+        packet = side.udp(dst=side.dns, dport=53)
+    else:
+        packet = side.tcp("S", dst=side.dns, dport=53)
+    assert_unreachable(world.ask(packet), packet, side.errors[Reason.HOST_UNREACHABLE][1])
+    assert (world.host.queries, world.host.dns) == ([], [])

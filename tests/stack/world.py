@@ -38,12 +38,15 @@ def network(
     mtu: int = MTU,
     host_loopback: bool = False,
     ipv6: bool = True,
+    dns: bool = True,
     to_host: Mapping[tuple[int, int], int] | None = None,
 ) -> Network:
-    """The address plans of slirp4netns."""
-    plans = [Plan(IPv4Network("10.0.2.0/24"), *map(ip_address, (GATEWAY, DNS, GUEST)))]
+    """The address plans of slirp4netns, or without DNS addresses of our own."""
+    gateway, names, guest = map(ip_address, (GATEWAY, DNS, GUEST))
+    plans = [Plan(IPv4Network("10.0.2.0/24"), gateway, names if dns else None, guest)]
     if ipv6:
-        plans.append(Plan(IPv6Network("fd00::/64"), *map(ip_address, (GATEWAY_6, DNS_6, GUEST_6))))
+        gateway, names, guest = map(ip_address, (GATEWAY_6, DNS_6, GUEST_6))
+        plans.append(Plan(IPv6Network("fd00::/64"), gateway, names if dns else None, guest))
     return Network(plans, mtu, mac2str(GUEST_MAC), host_loopback, to_host)
 
 
@@ -58,16 +61,20 @@ class FakeLink:
 
 
 class FakeTcp:
-    """A host socket: a HostTcp that does as the test says."""
+    """A host socket: a HostTcp that does as the test says; a HostDns too."""
 
     def __init__(self) -> None:
         self.targets: Sequence[SocketAddress] = ()
+        self.joined: Connection | None = None
         self.delivered = b""
         self.calls: list[str] = []
 
     def connect(self, flow: OutboundFlow, targets: Sequence[SocketAddress]) -> None:
         self.flow = flow
         self.targets = targets
+
+    def join(self, connection: Connection) -> None:
+        self.joined = connection
 
     def deliver(self, data: memoryview) -> int:
         self.delivered += data
@@ -87,7 +94,7 @@ class FakeTcp:
 
     @property
     def connection(self) -> Connection:
-        return self.flow.connection
+        return self.joined or self.flow.connection
 
 
 class FakeDatagram:
@@ -123,10 +130,10 @@ class FakeHost:
 
     def __init__(self, capacity: int = 1 << 20) -> None:
         self.tcp: list[FakeTcp] = []
+        self.dns: list[FakeTcp] = []
         self.udp: list[FakeDatagram] = []
         self.echo: list[FakeDatagram] = []
         self.queries: list[tuple[bytes, Callable[[bytes], None]]] = []
-        self.servers: list[SocketAddress] = [("198.51.100.53", 53), ("2001:db8::53", 53)]
         self.search: list[str] = ["corp.example", "example.org"]
         self.failure: int | None = None
         self.room_for = capacity
@@ -147,8 +154,9 @@ class FakeHost:
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
         self.queries.append((query, answer))
 
-    def nameservers(self) -> Sequence[SocketAddress]:
-        return self.servers
+    def open_dns(self) -> FakeTcp:
+        self.dns.append(FakeTcp())
+        return self.dns[-1]
 
     def search_domains(self) -> Sequence[str]:
         return self.search
@@ -171,13 +179,14 @@ class World:
         host: FakeHost | None = None,
         capacity: int = 1 << 20,
         ipv6: bool = True,
+        dns: bool = True,
         reserved: Mapping[bytes, bytes] | None = None,
         to_host: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
         self.now = START
         self.host = host or FakeHost(capacity)
         self.link = FakeLink()
-        plan = network(mtu=mtu, host_loopback=host_loopback, ipv6=ipv6, to_host=to_host)
+        plan = network(mtu=mtu, host_loopback=host_loopback, ipv6=ipv6, dns=dns, to_host=to_host)
         pools = [] if reserved is None else [AddressPool(free, reserved) for free in POOLS]
         self.gateway = Gateway(plan, self.link, self.host, bytes(16), pools)
 

@@ -1,8 +1,9 @@
 """A nameserver over UDP and TCP on port 53: `nameserver.py ADDRESS BEHAVIOUR`.
 
 BEHAVIOUR is `answer` (every name has the address 192.0.2.77, and a text of 3,000 bytes, which over
-UDP is truncated), `refuse` or `silent` (as a machine that is down: not even a TCP connection comes
-about). It says `ready`, and then each question, with its protocol.
+UDP is truncated), `forge` (the same, behind what a forger might send over UDP), `refuse` or
+`silent` (as a machine that is down: not even a TCP connection comes about). It says `ready`, and
+then each question, with its protocol.
 
 Read: RFC 1035 4.1, RFC 7766.
 """
@@ -51,11 +52,28 @@ def answer(query: bytes, protocol: str, behaviour: str) -> bytes:
     return header + question + body
 
 
+def forgeries(true: bytes) -> list[bytes]:
+    """Answers with the address 203.0.113.66: another identifier, another name, another type."""
+    wrong = true.replace(ADDRESS, bytes((203, 0, 113, 66)))
+    at = wrong.index(b"\0", 12)
+    return [
+        bytes((wrong[0] ^ 1,)) + wrong[1:],
+        wrong[:13] + bytes((wrong[13] ^ 1,)) + wrong[14:],
+        wrong[: at + 2] + bytes((28,)) + wrong[at + 3 :],
+        wrong[:2] + bytes((wrong[2] & 0x7F,)) + wrong[3:],
+        b"",
+        bytes(3),
+    ]
+
+
 class UdpHandler(socketserver.BaseRequestHandler):
     behaviour = ""
 
     def handle(self) -> None:
         query, bound = self.request
+        if self.behaviour == "forge":
+            for forged in forgeries(answer(query, "udp", "answer")):
+                bound.sendto(forged, self.client_address)
         bound.sendto(answer(query, "udp", self.behaviour), self.client_address)
 
 

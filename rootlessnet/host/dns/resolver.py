@@ -1,0 +1,91 @@
+"""The guest's queries: judged, answered from our own names, or asked of the nameservers."""
+
+from collections.abc import Callable
+
+from rootlessnet import limits
+from rootlessnet.host.dns.exchange import DatagramAttempt, StreamAttempt
+from rootlessnet.host.dns.lane import Lane
+from rootlessnet.host.dns.nameservers import Nameservers
+from rootlessnet.host.dns.own_names import OwnNames
+from rootlessnet.host.dns.stream import DnsStream
+from rootlessnet.host.reactor import Reactor
+from rootlessnet.wire import MalformedError, dns
+from rootlessnet.wire.dns import Query
+
+# In flight, and at most a sixteenth of the descriptors each; more wait. dnsmasq refuses more than
+# 150 over UDP, and serves 20 connections at a time, unbound 10 (RFC 7766 6.2.2).
+MAX_QUERIES = 128
+MAX_CONNECTED = 8
+MAX_STREAMS = 256  # connections of the guest's; then the one that was silent for longest is reset
+LARGEST_QUERY = 4096  # bytes; what programs send has a few hundred
+
+_TRANSFERS = (dns.AXFR, dns.IXFR)  # many messages, and none of a resolver's business
+
+
+class Resolver:
+    """Answers queries. `nameservers` may change at any time, and be none."""
+
+    def __init__(self, reactor: Reactor, nameservers: Nameservers, names: OwnNames) -> None:
+        self._reactor = reactor
+        self._names = names
+        share = max(limits.descriptor_limit() // 16, 1)
+        most, connected = min(MAX_QUERIES, share), min(MAX_CONNECTED, share)
+        self._datagrams = Lane(reactor, nameservers, DatagramAttempt, most)
+        self._connections = Lane(reactor, nameservers, StreamAttempt, connected)
+        self._streams: dict[DnsStream, None] = {}  # longest silent first
+
+    def resolve(self, message: bytes, answer: Callable[[bytes], None]) -> None:
+        """A datagram of the guest's; `answer` gets the one for the guest, once or never."""
+        try:
+            query = dns.parse_query(message)
+        except MalformedError:
+            if dns.is_query(message):
+                answer(dns.format_error(message))
+            return
+        self._ask(query, self._datagrams, lambda reply: answer(dns.fitting(reply, query)))
+
+    def resolve_by_stream(self, message: bytes, answer: Callable[[bytes], None]) -> None:
+        """The same of a message on a connection of the guest's, whose answer may be of any size.
+
+        Raises MalformedError for what is no query, and gets no answer.
+        """
+        try:
+            query = dns.parse_query(message)
+        except MalformedError:
+            if not dns.is_query(message):
+                raise
+            answer(dns.format_error(message))
+            return
+        self._ask(query, self._connections, answer)
+
+    def open_stream(self) -> DnsStream:
+        """A connection of the guest's to its DNS address."""
+        if len(self._streams) >= MAX_STREAMS:
+            next(iter(self._streams)).reset()
+        stream = DnsStream(self._reactor, self)
+        self._streams[stream] = None
+        return stream
+
+    def heard(self, stream: DnsStream) -> None:
+        """The guest has said something on this connection."""
+        self._streams.pop(stream)
+        self._streams[stream] = None
+
+    def closed(self, stream: DnsStream) -> None:
+        """A connection of the guest's has ended."""
+        self._streams.pop(stream, None)
+
+    def close(self) -> None:
+        """Give up every query."""
+        self._datagrams.close()
+        self._connections.close()
+
+    def _ask(self, query: Query, lane: Lane, answer: Callable[[bytes], None]) -> None:
+        if len(query.message) > LARGEST_QUERY:
+            answer(dns.failure(query, dns.FORMERR))
+        elif query.kind in _TRANSFERS:
+            answer(dns.failure(query, dns.REFUSED))
+        elif (own := self._names.answer(query)) is not None:
+            answer(own)
+        else:
+            lane.ask(query, answer)
