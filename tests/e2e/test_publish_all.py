@@ -145,7 +145,7 @@ def test_ports_that_cannot_be_had_are_told_of_once(outside: Outside) -> None:
     told = sorted(line for line in lines if line.startswith("rootlessnet: "))
     assert [line.split(":")[2] for line in told] == ["8000/tcp", "80/tcp"]
     assert "port 80 is privileged on 0.0.0.0 (EACCES)" in told[1]
-    assert "port 8000 is in use on 0.0.0.0 (EADDRINUSE) by " in told[0]
+    assert "port 8000 is in use on 0.0.0.0 (EADDRINUSE)" in told[0]
 
 
 # ── an address of the host for each guest ────────────────────────────────────────────────────────
