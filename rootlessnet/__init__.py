@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from rootlessnet.added_host import AddedHost
     from rootlessnet.app import Instance
+    from rootlessnet.bounds import Bounds
     from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
     from rootlessnet.control.client import instances
     from rootlessnet.control.description import InstanceDescription, NetworkDescription
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AddedHost",
     "AttachConfig",
+    "Bounds",
     "CommandError",
     "ExitStatus",
     "Forward",
@@ -65,6 +67,7 @@ __all__ = [
 _MODULES = {
     "added_host": ("AddedHost",),
     "app": ("Instance",),
+    "bounds": ("Bounds",),
     "config": ("AttachConfig", "NetworkConfig", "RunConfig"),
     "control.client": ("instances",),
     "control.description": ("InstanceDescription", "NetworkDescription"),

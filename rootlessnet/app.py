@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rootlessnet import network_plan, resolv_conf
-from rootlessnet.config import AttachConfig, RunConfig
+from rootlessnet.config import AttachConfig, NetworkConfig, RunConfig
 from rootlessnet.control.server import Server
 from rootlessnet.control.state import Claim
 from rootlessnet.errors import RootlessnetError
@@ -43,6 +43,7 @@ from rootlessnet.words import HostAddress
 if TYPE_CHECKING:
     from rootlessnet.control.api import Api
     from rootlessnet.control.description import InstanceDescription
+    from rootlessnet.host.own_addresses import OwnAddresses
     from rootlessnet.host.to_host import WaysToHost
 
 Tell = Callable[[str], None]
@@ -56,6 +57,15 @@ _NO_NAMESERVER = (
 )
 _GONE = 1.0  # seconds between two looks for a namespace that is kept alive by us alone
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
+
+def _own_addresses(config: NetworkConfig) -> "OwnAddresses | None":
+    """The host's, where they are refused. Raises RootlessnetError."""
+    if config.host_addresses:
+        return None
+    from rootlessnet.host.own_addresses import OwnAddresses  # which few ever need
+
+    return OwnAddresses()
 
 
 class Instance:
@@ -88,6 +98,7 @@ class Instance:
         wanted = config.network
         try:
             sources = Sources(wanted.outbound_addresses)
+            own_addresses = _own_addresses(wanted)
             self._reactor = Reactor(loop)
         except BaseException:
             link.close()
@@ -104,17 +115,22 @@ class Instance:
             mac = ethernet.BROADCAST  # until the guest says its own
             has_ipv6 = bool(wanted.ipv6)
         self._ending.callback(inside.close)
+        if own_addresses is not None:
+            self._ending.callback(own_addresses.close)
         if not has_ipv6:
             wanted = replace(wanted, ipv6=False)
-        self._names = HostNames(self._reactor, wanted.dns, wanted.own_names)
+        self._names = HostNames(
+            self._reactor, wanted.dns, wanted.own_names, wanted.bounds.dns_queries
+        )
         self._sockets = HostSockets(self._reactor, self._names.resolver, sources)
         self._sockets.search_list = self._names.conf.search
         gateway = Gateway(
-            network_plan.network(wanted, mac),
+            network_plan.network(wanted, mac, own_addresses or ()),
             self._device,
             self._sockets,
             secrets.token_bytes(_SECRET_SIZE),
             network_plan.pools(wanted),
+            wanted.bounds,
         )
         self._reactor.drive(gateway)
         self._forwards = Forwards(self._reactor, gateway, self._sockets, tell)
@@ -254,7 +270,9 @@ class Instance:
         guest.start_command()
         network = self._config.network
         if network.splice:
-            splices = self._sockets.splice(guest.make_sockets, str(network.guest))
+            splices = self._sockets.splice(
+                guest.make_sockets, str(network.guest), network.bounds.splices
+            )
             guest.sockets_made = splices.arrived
         self._watch(guest.fileno(), guest.poll)
         self._listen()
@@ -276,7 +294,8 @@ class Instance:
         if config.api_socket is not None:
             from rootlessnet.control.api import Api  # with json, which few ever need
 
-            self._api = Api(self._loop, config.api_socket, self, config.network.guest)
+            most = config.network.bounds.control_clients
+            self._api = Api(self._loop, config.api_socket, self, config.network.guest, most)
         self._listen()
 
     def _host_names_changed(self, conf: ResolvConf) -> None:
@@ -345,7 +364,9 @@ class Instance:
     def _listen(self) -> None:
         """Begin to answer those who ask for this instance by its name."""
         if self._claim is not None:
-            self._control = Server(self._loop, self._claim, self)
+            self._control = Server(
+                self._loop, self._claim, self, self._config.network.bounds.control_clients
+            )
 
     async def _linger(self, guest: Guest) -> None:
         """Let the guest's kernel send what the command has left to it.

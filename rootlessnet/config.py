@@ -25,8 +25,10 @@ from rootlessnet.addressing import (
     check_cidr,
     check_cidr6,
 )
+from rootlessnet.bounds import DEFAULTS, Bounds
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward
+from rootlessnet.limit import require_bounds
 from rootlessnet.publishing import AUTO, HostIp, PublishAll, require_one_use
 from rootlessnet.reservation import Reservation, require_each_once
 from rootlessnet.to_host import ToHost, require_no_clash
@@ -66,14 +68,16 @@ class NetworkConfig:
     `dns` are the nameservers the guest's questions go to; empty means those of the host.
     `dns_forwarder` False: nobody answers at the DNS address, and a guest that has a command keeps
     the resolv.conf of the host. `hosts` are names that the guest can resolve beyond the host's own.
-    `host_loopback` lets the guest reach the host's loopback at the gateway's address. `offload` has
-    the kernel cut and sum segments where it can. `splice` leads clients on the host's loopback to
-    a published TCP port past the TAP, where the guest is that of a `RunConfig`. `dhcp` answers what
-    configures itself, with an address of `reservations` for who has one there. `host_ip` is the
-    host's address of published ports that have none of their own; None: all, AUTO: one that is
-    found. `to_host` are ports of the host's loopback that the guest can reach. What the guest opens
-    leaves from `outbound_address`, or over IPv6 from `outbound_address_6`, where one is given,
-    unless it goes to the host's loopback. Raises `UsageError`.
+    `host_loopback` lets the guest reach the host's loopback at the gateway's address, `metadata`
+    what a cloud tells its machines at 169.254.169.254 and the like; without `host_addresses` it
+    reaches none of the host's own addresses. `offload` has the kernel cut and sum segments where it
+    can. `splice` leads clients on the host's loopback to a published TCP port past the TAP, where
+    the guest is that of a `RunConfig`. `dhcp` answers what configures itself, with an address of
+    `reservations` for who has one there. `host_ip` is the host's address of published ports that
+    have none of their own; None: all, AUTO: one that is found. `to_host` are ports of the host's
+    loopback that the guest can reach. What the guest opens leaves from `outbound_address`, or over
+    IPv6 from `outbound_address_6`, where one is given, unless it goes to the host's loopback.
+    `bounds` are how much of everything there may be. Raises `UsageError`.
     """
 
     cidr: IPv4Network = DEFAULT_CIDR
@@ -82,6 +86,8 @@ class NetworkConfig:
     mtu: int = DEFAULT_MTU
     tap_name: str = DEFAULT_TAP_NAME
     host_loopback: bool = False
+    metadata: bool = False
+    host_addresses: bool = True
     offload: bool = True
     splice: bool = True
     dhcp: bool = True
@@ -95,6 +101,7 @@ class NetworkConfig:
     to_host: tuple[ToHost, ...] = ()
     outbound_address: IPv4Address | None = None
     outbound_address_6: IPv6Address | None = None
+    bounds: Bounds = DEFAULTS
 
     def __post_init__(self) -> None:
         require("CIDR", self.cidr, IPv4Network, "IPv4Network('10.0.2.0/24')")
@@ -113,6 +120,8 @@ class NetworkConfig:
         require("interface name", self.tap_name, str, "a text")
         _check_tap_name(self.tap_name)
         require("host_loopback", self.host_loopback, bool, "True or False")
+        require("metadata", self.metadata, bool, "True or False")
+        require("host_addresses", self.host_addresses, bool, "True or False")
         require("offload", self.offload, bool, "True or False")
         require("splice", self.splice, bool, "True or False")
         require("dhcp", self.dhcp, bool, "True or False")
@@ -147,6 +156,8 @@ class NetworkConfig:
         for way in self.to_host:
             require("port of the host", way, ToHost, "ToHost(5432, 5432)")
         require_no_clash(self.to_host, self.forwards)
+        require("bounds", self.bounds, Bounds, "Bounds(tcp_flows=1000)")
+        require_bounds(self.bounds)
         for kind, address, example in (
             (IPv4Address | None, self.outbound_address, "IPv4Address('192.0.2.1')"),
             (IPv6Address | None, self.outbound_address_6, "IPv6Address('2001:db8::1')"),

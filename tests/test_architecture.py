@@ -18,12 +18,13 @@ PACKAGE = Path(__file__).parents[1] / "rootlessnet"
 
 # A room may import the rooms of the lines above its own. "rootlessnet" is __init__.py, the API.
 LAYERS = (
+    {"bounds"},
     {"wire"},
     {"tcp"},
     {"stack"},
     {"errors"},
     {"words"},
-    {"added_host", "addressing", "forward", "reservation"},
+    {"added_host", "addressing", "forward", "limit", "reservation"},
     {"publishing", "to_host"},
     {"config", "exit_status", "limits", "resolv_conf", "socket_file", "state_folder"},
     {"ipv6_default", "network_plan"},
@@ -37,8 +38,8 @@ LAYERS = (
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
-    *("errors", "words", "added_host", "addressing", "forward", "publishing", "reservation"),
-    *("to_host", "config", "exit_status", "limits", "resolv_conf", "ipv6_default"),
+    *("bounds", "errors", "words", "added_host", "addressing", "forward", "limit", "publishing"),
+    *("reservation", "to_host", "config", "exit_status", "limits", "resolv_conf", "ipv6_default"),
     *("socket_file", "state_folder"),
 }
 # A packet never comes this way: it needs the values alone of what stands below it.

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rootlessnet.addressing import parse_cidr, parse_cidr6
+from rootlessnet.bounds import Bounds
 from rootlessnet.config import (
     SOCKET_PATH_SIZE,
     AttachConfig,
@@ -337,6 +338,7 @@ class TestConfigs:
             lambda: RunConfig(command=("true",), name=""),
             lambda: NetworkConfig(outbound_address=IPv4Address("224.0.0.1")),
             lambda: NetworkConfig(outbound_address_6=IPv6Address("fe80::1")),
+            lambda: NetworkConfig(bounds=Bounds(tcp_flows=0)),
             lambda: TapDescriptor(-1),
             lambda: FrameSocket(""),
             lambda: FrameSocket("a\0b"),
@@ -371,6 +373,10 @@ class TestConfigs:
             (NetworkConfig, {"mtu": "1500"}, "MTU '1500' is of type str: give a number"),
             (NetworkConfig, {"tap_name": 0}, "interface name 0 is of type int"),
             (NetworkConfig, {"host_loopback": "no"}, "give True or False"),
+            (NetworkConfig, {"metadata": 1}, "give True or False"),
+            (NetworkConfig, {"host_addresses": ()}, "give True or False"),
+            (NetworkConfig, {"bounds": {}}, "give Bounds(tcp_flows=1000)"),
+            (NetworkConfig, {"bounds": Bounds(udp_flows=True)}, "udp_flows True is of type bool"),
             (NetworkConfig, {"offload": 1}, "give True or False"),
             (NetworkConfig, {"splice": "yes"}, "give True or False"),
             (NetworkConfig, {"dhcp": None}, "give True or False"),

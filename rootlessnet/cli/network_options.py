@@ -25,6 +25,7 @@ from rootlessnet.config import (
 )
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward, parse_forwards
+from rootlessnet.limit import Limit, bounds_of, defaults, parse_limit
 from rootlessnet.publishing import PublishAll, parse_host_ip, parse_publish_all
 from rootlessnet.reservation import Reservation, parse_reservation
 from rootlessnet.to_host import ToHost, parse_to_host
@@ -66,11 +67,14 @@ class NetworkArguments(argparse.Namespace):
     mtu: int
     tap_name: str
     host_loopback: bool
+    metadata: bool
+    host_addresses: bool
     offload: bool
     splice: bool
     dhcp: bool
     dhcp_host: list[Reservation]
     hardening: bool
+    limit: list[Limit]
 
     def network_config(self) -> NetworkConfig:
         """The network as a config. Raises `UsageError` when two contradict each other."""
@@ -81,6 +85,8 @@ class NetworkArguments(argparse.Namespace):
             mtu=self.mtu,
             tap_name=self.tap_name,
             host_loopback=self.host_loopback,
+            metadata=self.metadata,
+            host_addresses=self.host_addresses,
             offload=self.offload,
             splice=self.splice,
             dhcp=self.dhcp,
@@ -88,6 +94,7 @@ class NetworkArguments(argparse.Namespace):
             dns=tuple(self.dns),
             hosts=tuple(self.add_host),
             forwards=tuple(self.publish),
+            bounds=bounds_of(self.limit),
             publish_all=self._all_ports(),
             host_ip=self.host_ip,
             to_host=tuple(self.to_host),
@@ -212,6 +219,30 @@ def add_network_options(parser: Parser) -> None:
         action="store_true",
         help="let the guest reach what listens on the host's loopback, at the gateway's address "
         "(default: out of its reach)",
+    )
+    group.add_argument(
+        "--no-host-addresses",
+        dest="host_addresses",
+        action="store_false",
+        help="refuse the guest every address that the host itself has, as they come and go; "
+        "--host-loopback still leads to its loopback (default: they are in its reach, but not the "
+        "loopback)",
+    )
+    group.add_argument(
+        "--metadata",
+        action="store_true",
+        help="let the guest reach what a cloud tells its machines, their credentials too, at "
+        "169.254.169.254, fd00:ec2::254 and the like (default: out of its reach, with all of "
+        "169.254.0.0/16)",
+    )
+    group.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        type=parse_limit,
+        metavar="NAME=NUMBER",
+        help="have at most so many of something, or bytes, repeatable: "
+        f"{', '.join(defaults())} (these are the defaults; docs/design.md says what happens then)",
     )
     group.add_argument(
         "--no-offload",

@@ -50,6 +50,7 @@ def translate(given: Mapping[str, str], operands: Sequence[str]) -> AttachConfig
         mtu=mtu,
         tap_name=operands[1] if len(operands) > 1 else DEFAULT_TAP_NAME,
         host_loopback="disable-host-loopback" not in given,
+        metadata=True,  # slirp4netns has no option to refuse it
         outbound_address=outbound,
         outbound_address_6=outbound_6,
     )

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 from itertools import count
 
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.control import requests
 from rootlessnet.control.clients import MORE, Answer, Clients
 from rootlessnet.control.protocol import Info, Publish, Withdraw
@@ -58,13 +59,18 @@ class Api:
     """Answers on the loop from now on until it is closed."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, path: str, instance: Controlled, guest: HostAddress
+        self,
+        loop: asyncio.AbstractEventLoop,
+        path: str,
+        instance: Controlled,
+        guest: HostAddress,
+        most: int = DEFAULTS.control_clients,
     ) -> None:
-        """`guest` is the address of a port that names none. Raises RootlessnetError for a path that
-        cannot be.
+        """`guest` is the address of a port that names none, `most` that of `Clients`. Raises
+        RootlessnetError for a path that cannot be.
         """
         self._file = SocketFile(path, socket.SOCK_STREAM, _BACKLOG)
-        self._clients = Clients(loop, self._file.listening, _Objects(instance, guest))
+        self._clients = Clients(loop, self._file.listening, _Objects(instance, guest), most)
 
     @property
     def folder(self) -> str:

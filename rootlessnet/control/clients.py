@@ -15,8 +15,6 @@ from typing import Literal, Protocol
 
 from rootlessnet.control.state import peer_of
 
-MOST = 64  # clients at a time
-
 _RETRY = 0.1  # seconds to wait when descriptors are used up
 _PIECE = 1 << 14
 
@@ -61,9 +59,16 @@ class Clients:
     """Hears and answers on the loop from now on until it is closed."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, listening: socket.socket, said: Conversation
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listening: socket.socket,
+        said: Conversation,
+        most: int,
     ) -> None:
-        """The listening socket stays its owner's, to be closed after this."""
+        """The listening socket stays its owner's, to be closed after this. `most` clients are there
+        at a time.
+        """
+        self._most = most
         self._loop = loop
         self._listening = listening
         self._said = said
@@ -108,7 +113,7 @@ class Clients:
             connection.close()
             return
         connection.setblocking(False)
-        if len(self._clients) >= MOST:
+        if len(self._clients) >= self._most:
             self._drop(min(self._clients.values(), key=lambda one: one.waits_for_the_end))
         timer = self._loop.call_later(self._said.patience, self._too_slow, connection.fileno())
         client = self._clients[connection.fileno()] = _Client(connection, timer)

@@ -7,6 +7,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.control.clients import LATER, MORE, Answer, Clients
 from rootlessnet.control.state import Claim
 from rootlessnet.errors import RootlessnetError
@@ -29,11 +30,15 @@ class Server:
     """Answers on the loop from now on until it is closed."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, claim: Claim, instance: "Controlled"
+        self,
+        loop: asyncio.AbstractEventLoop,
+        claim: Claim,
+        instance: "Controlled",
+        most: int = DEFAULTS.control_clients,
     ) -> None:
-        """The claim is the server's from now on."""
+        """The claim is the server's from now on; `most` is that of `Clients`."""
         self._claim = claim
-        self._clients = Clients(loop, claim.listening, _Lines(loop, instance))
+        self._clients = Clients(loop, claim.listening, _Lines(loop, instance), most)
 
     def close(self) -> None:
         """Give up the name, tell those who wait for the end that it has come, and leave all.

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from rootlessnet import limits
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.host.datagram import DatagramSocket
 from rootlessnet.host.dns.resolver import Resolver
 from rootlessnet.host.dns.stream import DnsStream
@@ -34,6 +35,9 @@ class HostSockets:
 
     def capacity(self) -> int:
         return limits.descriptor_limit()
+
+    def tcp_sockets(self) -> int:
+        return len(self._tcp)
 
     def open_tcp(self) -> TcpSocket:
         """A socket that is to connect, or to be that of a client of a published port."""
@@ -69,9 +73,14 @@ class HostSockets:
     def open_dns(self) -> DnsStream:
         return self._resolver.open_stream()
 
-    def splice(self, ask: Callable[[int, int], bool], guest_address: str) -> Splices:
+    def splice(
+        self,
+        ask: Callable[[int, int], bool],
+        guest_address: str,
+        most: int = DEFAULTS.splices,
+    ) -> Splices:
         """From now on clients on the loopback are spliced; the arguments are those of `Splices`."""
-        self.splices = Splices(self._reactor, ask, guest_address, self.capacity())
+        self.splices = Splices(self._reactor, ask, guest_address, self.capacity(), most)
         return self.splices
 
     def unfinished(self) -> dict[object, tuple[int, int]]:

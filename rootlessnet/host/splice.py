@@ -23,6 +23,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.host.pipes import Pipe, Pipes
 from rootlessnet.host.reactor import (
     EDGE,
@@ -37,7 +38,6 @@ from rootlessnet.host.reactor import (
 from rootlessnet.host.stock import Stock, Use
 from rootlessnet.host.tcp import RESET_ON_CLOSE, SEND_ON_CLOSE, unacknowledged
 
-_MAX_SPLICES = 32768  # connections; two descriptors each
 _TURNS = 8  # pieces passed on before others get their turn
 _LITTLE = 16384  # bytes up to which copying is cheaper than splicing
 _MUCH = 1 << 16  # bytes copied at once where splicing is not possible
@@ -387,10 +387,12 @@ class SpliceTable:
         supply_6: Supply,
         capacity: int,
         *,
+        most: int = DEFAULTS.splices,
         leads_to_host: bool = False,
     ) -> None:
         """`targets` are the addresses where servers may listen, those of IPv6 last; the supplies
-        have sockets for them; `capacity` is how many descriptors this process may have. The clients
+        have sockets for them; `capacity` is how many descriptors this process may have. At
+        most `most` connections are spliced, each with two of them. The clients
         are the host's, or the guest's if this way `leads_to_host`.
         """
         self.reactor = reactor
@@ -399,7 +401,7 @@ class SpliceTable:
         self.leads_to_host = leads_to_host
         self.pipes = Pipes()
         self._supply = supply
-        self._most = min(_MAX_SPLICES, capacity // 4)
+        self._most = min(most, capacity // 4)
         self._splices: set[Splice] = set()
 
     def __len__(self) -> int:
@@ -443,9 +445,16 @@ class Splices(SpliceTable):
     """Those of the host's clients with the guest's servers."""
 
     def __init__(
-        self, reactor: Reactor, ask: Callable[[int, int], bool], guest_address: str, capacity: int
+        self,
+        reactor: Reactor,
+        ask: Callable[[int, int], bool],
+        guest_address: str,
+        capacity: int,
+        most: int,
     ) -> None:
-        """`ask` and `capacity` are those of `Stock`; `guest_address` is the guest's own."""
+        """`ask` and `capacity` are those of `Stock`; `guest_address` is the guest's own; `most` is
+        that of `SpliceTable`.
+        """
         self._stocks = {
             family: Stock(reactor, family, ask, capacity)
             for family in (socket.AF_INET, socket.AF_INET6)
@@ -453,7 +462,7 @@ class Splices(SpliceTable):
         # The last needs a socket of its own.
         targets = (_LOOPBACK, guest_address, _LOOPBACK_6)[: 2 + _has_ipv6()]
         stock, stock_6 = self._stocks.values()
-        super().__init__(reactor, targets, stock, stock_6, capacity)
+        super().__init__(reactor, targets, stock, stock_6, capacity, most=most)
 
     def arrived(self, family: int, descriptors: Sequence[int]) -> None:
         """Sockets that were asked for; none when descriptors are used up."""

@@ -6,6 +6,7 @@ once, edge triggered, for both directions: after an event it is read until it is
 window is full, or others must have their turn. Read: tcp(7), epoll(7), socket(7) for SO_LINGER.
 """
 
+import asyncio
 import errno
 import fcntl
 import socket
@@ -30,6 +31,7 @@ _READS = 4  # reads before others get their turn
 # Frames' worth of one read. Two: +13 % inbound over one, for the sender is woken and acknowledged
 # half as often; four gain no more, and their buffers would be mapped anew each time (mallopt(3)).
 _BURSTS = 2
+_ORPHANED = 60.0  # seconds without progress that a far end is given when the guest has ended
 _SIOCOUTQ = 0x5411  # tcp(7)
 _INT = Struct("i")
 _LINGER = Struct("ii")
@@ -56,6 +58,7 @@ class TcpSocket:
         "_flow",
         "_more_behind",
         "_opened",
+        "_orphaned",
         "_reactor",
         "_socket",
         "_sources",
@@ -78,6 +81,7 @@ class TcpSocket:
         self._end_of_file = False  # it has been read
         self._finished = False  # ours has been sent
         self._again: Callable[[], Connection] | None = None
+        self._orphaned: asyncio.TimerHandle | None = None  # until its progress is looked at
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────────
 
@@ -230,6 +234,20 @@ class TcpSocket:
                 return
         self._close_if_done()
 
+    def orphaned(self) -> None:
+        """A far end that takes nothing would keep the socket for ever: Linux bounds its orphans,
+        too (tcp_orphan_retries).
+        """
+        before = self.progress
+        self._orphaned = self._reactor.after(_ORPHANED, lambda: self._check_orphan(before))
+
+    def _check_orphan(self, before: tuple[int, int]) -> None:
+        if self.progress != before:
+            self.orphaned()
+        else:
+            self._drop()
+            self._connection.abort()
+
     def abort(self) -> None:
         if self._again is not None and self._socket is not None and not self._established:
             with suppress(OSError):
@@ -283,6 +301,9 @@ class TcpSocket:
             connection.send(data, now)
 
     def _drop(self) -> None:
+        if self._orphaned is not None:
+            self._orphaned.cancel()
+            self._orphaned = None
         if self._socket is not None:
             self._reactor.remove(self._socket.fileno())
             self._socket.close()

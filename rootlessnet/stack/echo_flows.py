@@ -5,6 +5,7 @@ socket of its own and the answers get the guest's identifier back. Read: RFC 792
 icmp(7), RFC 4443 4.
 """
 
+from rootlessnet.bounds import Bounds
 from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
 from rootlessnet.stack.frames import Frames
 from rootlessnet.stack.host import Host, SocketAddress
@@ -14,8 +15,6 @@ from rootlessnet.wire import MalformedError, families, icmp, ip
 from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import Packet
-
-MAX_FLOWS = 256  # and at most a sixteenth of the host's sockets
 
 
 class EchoFlow(DatagramFlow):
@@ -75,11 +74,11 @@ class EchoEndpoint(Endpoint):
 class EchoFlows:
     """All echo flows of a guest."""
 
-    def __init__(self, timers: Timers, frames: Frames, host: Host) -> None:
+    def __init__(self, timers: Timers, frames: Frames, host: Host, bounds: Bounds) -> None:
         self._frames = frames
         self._host = host
         self._network = frames.network
-        self._flows = DatagramFlows(timers, min(MAX_FLOWS, host.capacity() // 16))
+        self._flows = DatagramFlows(timers, min(bounds.echo_flows, host.capacity() // 16))
         self._endpoints: dict[bytes, EchoEndpoint] = {}  # by guest address and identifier
 
     def __len__(self) -> int:

@@ -11,7 +11,6 @@ from bisect import bisect
 from rootlessnet.wire import MalformedError, families
 from rootlessnet.wire.ip import Packet
 
-MAX_DATAGRAMS = 64
 TIMEOUT = 30.0  # seconds, as Linux has it
 _MAX_FRAGMENTS = 1024  # of one datagram; 65,535 bytes at the smallest MTU need 120
 
@@ -32,7 +31,9 @@ class _Datagram:
 class Fragments:
     """Datagrams of which fragments are missing, oldest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """There are at most so many."""
+        self._most = most
         self._datagrams: dict[bytes, _Datagram] = {}
 
     def add(self, packet: Packet, frame: memoryview, now: float) -> memoryview | None:
@@ -41,7 +42,7 @@ class Fragments:
         key = packet.datagram
         datagram = self._datagrams.get(key)
         if datagram is None:
-            if len(self._datagrams) >= MAX_DATAGRAMS:
+            if len(self._datagrams) >= self._most:
                 del self._datagrams[next(iter(self._datagrams))]
             datagram = self._datagrams[key] = _Datagram(now)
         try:

@@ -9,6 +9,7 @@ on has one less. Read: RFC 1812 (what a gateway owes), RFC 4443 2.4 (which error
 
 from collections.abc import Sequence
 
+from rootlessnet.bounds import DEFAULTS, Bounds
 from rootlessnet.stack.configuration import AddressPool, Configuration, is_of_nobody
 from rootlessnet.stack.echo_flows import EchoFlows
 from rootlessnet.stack.fragments import Fragments
@@ -40,17 +41,18 @@ class Gateway:
         host: Host,
         secret: bytes,
         pools: Sequence[AddressPool] = (),
+        bounds: Bounds = DEFAULTS,
     ) -> None:
         self._network = network
         self._frames = Frames(device, network)
         timers = Timers()
-        self._engine = Engine(timers, secret)
-        self.tcp = TcpFlows(self._engine, self._frames, host)
-        self.udp = UdpFlows(timers, self._frames, host)
-        self.echo = EchoFlows(timers, self._frames, host)
+        self._engine = Engine(timers, secret, bounds)
+        self.tcp = TcpFlows(self._engine, self._frames, host, bounds)
+        self.udp = UdpFlows(timers, self._frames, host, bounds)
+        self.echo = EchoFlows(timers, self._frames, host, bounds)
         self._neighbours = Neighbours(self._frames)
         self._configuration = Configuration(timers, self._frames, host, self.udp, pools)
-        self._fragments = Fragments()
+        self._fragments = Fragments(bounds.fragmented)
         self._packet = Packet()
         self._plans = {plan.family.ethertype: plan for plan in network.plans}
         self.end_batch = self._engine.end_batch

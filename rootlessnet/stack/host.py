@@ -97,6 +97,9 @@ class Host(Protocol):
         one that is full leaves the others theirs.
         """
 
+    def tcp_sockets(self) -> int:
+        """How many TCP sockets are open, those of connections that have ended for the guest too."""
+
     def open_tcp(self) -> HostTcp:
         """A TCP socket that is not connected yet."""
 

@@ -4,8 +4,8 @@ Addresses are bytes as they stand in a packet. There is a plan for each family t
 and its size tells to which of them an address belongs: nothing leads from one family to the other,
 but for clients of a family that the guest does not have, and to single ports of the host. The
 host's loopback is out of reach, however it is spelled, unless the user opened it or single ports of
-it; then the gateway's address leads there. Read: RFC 6890 (special addresses), RFC 4291 2.5 (those
-of IPv6), RFC 6052 and RFC 3056 (IPv4 in IPv6).
+it; then the gateway's address leads there. What else the user may refuse or open is in reach.py.
+Read: RFC 6890 (special addresses), RFC 4291 2.5 (those of IPv6).
 """
 
 import errno
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from rootlessnet.stack.host import SocketAddress
+from rootlessnet.stack.reach import Reach, embedded
 from rootlessnet.wire import ethernet, families
 from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
@@ -32,8 +33,6 @@ UNSPECIFIED_6 = bytes(16)
 
 MAX_NEIGHBOURS = 1024
 _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
-# Where IPv6 packets carry an IPv4 address, and from which byte on.
-_NAT64, _6TO4 = IPv6Address("64:ff9b::").packed[:12], b"\x20\x02"
 
 Address = IPv4Address | IPv6Address
 
@@ -123,7 +122,7 @@ class Network:
         plans: Sequence[Plan],
         mtu: int,
         guest_mac: bytes,
-        host_loopback: bool,
+        reach: Reach,
         to_host: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
         """`plans` begin with that of IPv4. `to_host` has the ports of the host's loopback to which
@@ -136,7 +135,7 @@ class Network:
         self._by_size = {len(plan.guest): plan for plan in plans}
         self._own = frozenset(address for plan in plans for address in plan.own)
         self._dns = frozenset(plan.dns for plan in plans) - {b""}
-        self._host_loopback = host_loopback
+        self._reach = reach
         self._to_host = to_host or {}
         self._neighbours: dict[bytes, bytes] = {}  # hardware addresses, longest known first
 
@@ -184,15 +183,20 @@ class Network:
         """The host's address for a destination of the guest's; raises Unreachable."""
         plan = self.plan_of(destination)
         if destination == plan.gateway:
-            if self._host_loopback:
+            if self._reach.host_loopback:
                 return _LOOPBACKS[plan.family.version]
             raise Unreachable(Reason.NO_ROUTE)
         if plan.is_for_many(destination):
             raise Unreachable(None)
         if destination in plan or is_link_local(destination):
             raise Unreachable(Reason.HOST_UNREACHABLE)
-        if destination[0] in (0, 127) if len(destination) == 4 else self._is_alias(destination):
+        inner = embedded(destination)
+        if inner is not None and (inner in self.plans[0] or self.plans[0].is_for_many(inner)):
             raise Unreachable(Reason.NO_ROUTE)
+        for address in (destination, inner):
+            reason = None if address is None else self._reach.refusal(address)
+            if reason is not None:
+                raise Unreachable(reason)
         return str(ip_address(destination))
 
     def targets(self, protocol: int, destination: bytes, port: int) -> Sequence[SocketAddress]:
@@ -209,18 +213,6 @@ class Network:
         own = _LOOPBACKS[plan.family.version]
         others = (address for address in _LOOPBACKS.values() if address != own)
         return tuple((address, host_port) for address in (own, *others))
-
-    def _is_alias(self, destination: bytes) -> bool:
-        """Whether an IPv6 address is the loopback, unspecified, reserved, or one that an IPv4
-        address of this kind, or of the guest's own network, hides in.
-        """
-        if destination.startswith(_NAT64):
-            inner = destination[12:]
-        elif destination.startswith(_6TO4):
-            inner = destination[2:6]
-        else:
-            return destination[0] == 0
-        return inner[0] in (0, 127) or inner in self.plans[0]
 
     def appearances(self, address: str, guest: bytes | None = None) -> tuple[bytes, ...]:
         """The addresses under which the guest, or one `guest` address of its, may see a client of a

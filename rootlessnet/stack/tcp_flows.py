@@ -10,6 +10,7 @@ connection).
 import errno
 from itertools import chain
 
+from rootlessnet.bounds import Bounds
 from rootlessnet.stack.frames import Frames, TcpHeader
 from rootlessnet.stack.host import Host, SocketAddress
 from rootlessnet.stack.network import REASONS, Unreachable
@@ -21,8 +22,6 @@ from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT, Packet
 from rootlessnet.wire.tcp import ACK, RST, SYN, Segment
 
-MAX_FLOWS = 32768  # and at most half of the host's sockets
-MAX_CONNECTING = 1024  # of them, those whose host still connects, and at most a quarter
 _EPHEMERAL = range(49152, 65536)  # RFC 6335
 
 _RESET = (errno.ECONNREFUSED, errno.ECONNRESET)
@@ -65,7 +64,7 @@ class TcpFlow:
 class TcpFlows:
     """All TCP flows of a guest."""
 
-    def __init__(self, engine: Engine, frames: Frames, host: Host) -> None:
+    def __init__(self, engine: Engine, frames: Frames, host: Host, bounds: Bounds) -> None:
         self.frames = frames
         self._engine = engine
         self._host = host
@@ -74,7 +73,10 @@ class TcpFlows:
         # Oldest first. Those that have connected meanwhile are sorted out when it is full.
         self._connecting: dict[bytes, Connection] = {}
         self._segment = Segment()
-        self._capacity = host.capacity()
+        capacity = host.capacity()
+        self._most_flows = bounds.tcp_flows
+        self._most_connecting = min(bounds.tcp_connecting, capacity // 4)
+        self._most_sockets = capacity // 2
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -113,12 +115,12 @@ class TcpFlows:
         guest: bytes | None = None,
     ) -> Connection:
         """Open a connection from a client of a published port to the guest, or to another of its
-        addresses. Raises OSError.
+        addresses. `is_full` told before the client was accepted. Raises OSError.
 
         Each `attempt`, counted from 0, shows another of the client's appearances; when there is no
         other, that is an error.
         """
-        if self.is_full():
+        if len(self._flows) >= self._most_flows:
             raise OSError(errno.ENOBUFS, "there are too many connections")
         network = self._network
         appearances = network.appearances(client[0], guest)
@@ -145,14 +147,19 @@ class TcpFlows:
         once, so that a flood has them looked through only now and then.
         """
         self._connecting = {key: one for key, one in self._connecting.items() if one.awaits_accept}
-        most = min(MAX_CONNECTING, self._capacity // 4)
-        if len(self._connecting) >= most:
-            for _ in range(max(most // 32, 1)):
+        if len(self._connecting) >= self._most_connecting:
+            for _ in range(max(self._most_connecting // 32, 1)):
                 self.make_room()
 
     def is_full(self) -> bool:
-        """Whether no connection can be opened before another ends, from either side."""
-        return len(self._flows) >= min(MAX_FLOWS, self._capacity // 2)
+        """Whether no connection can be opened before another ends, from either side.
+
+        A flow may outlive its socket (TIME_WAIT), and a socket its flow (a far end that reads
+        slowly): each has a bound.
+        """
+        return (
+            len(self._flows) >= self._most_flows or self._host.tcp_sockets() >= self._most_sockets
+        )
 
     def remove(self, key: bytes) -> None:
         """The connection of `key` holds no more state."""
@@ -199,7 +206,7 @@ class TcpFlows:
             if unreachable.reason is not None:
                 self.send_unreachable(key, segment.seq, unreachable.reason)
             return
-        if len(self._connecting) >= min(MAX_CONNECTING, self._capacity // 4):
+        if len(self._connecting) >= self._most_connecting:
             self._limit_connecting()
         user = self._host.open_tcp()
         flow = self._new_flow(key, packet.addresses, segment.ports)

@@ -6,6 +6,7 @@ look-up serves both directions of both kinds.
 
 from collections.abc import Callable
 
+from rootlessnet.bounds import Bounds
 from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
 from rootlessnet.stack.frames import Frames, UdpHeader
 from rootlessnet.stack.host import Host, SocketAddress
@@ -18,8 +19,6 @@ from rootlessnet.wire.ip import Packet
 
 # A packet, its frame, its payload, and the time. May raise MalformedError.
 Service = Callable[[Packet, memoryview, memoryview, float], None]
-
-MAX_FLOWS = 4096  # and at most an eighth of the host's sockets
 
 
 class UdpFlow(DatagramFlow):
@@ -107,11 +106,11 @@ class PublishedPort(Endpoint):
 class UdpFlows:
     """All UDP flows of a guest."""
 
-    def __init__(self, timers: Timers, frames: Frames, host: Host) -> None:
+    def __init__(self, timers: Timers, frames: Frames, host: Host, bounds: Bounds) -> None:
         self._frames = frames
         self._host = host
         self._network = frames.network
-        self._flows = DatagramFlows(timers, min(MAX_FLOWS, host.capacity() // 8))
+        self._flows = DatagramFlows(timers, min(bounds.udp_flows, host.capacity() // 8))
         self._endpoints: dict[bytes, OutboundEndpoint] = {}  # by guest address and port
         self._services: dict[bytes, Service] = {}  # by address and port
 

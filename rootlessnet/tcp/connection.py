@@ -9,7 +9,7 @@ Received bytes go straight from the frame's buffer to the host; `_receive_buffer
 the host did not take, and the window closes as it fills.
 """
 
-from rootlessnet.tcp.interface import LEAST_MSS, RECEIVE_LIMIT, TOMBSTONE, WINDOW_SCALE
+from rootlessnet.tcp.interface import LEAST_MSS, TOMBSTONE, WINDOW_SCALE
 from rootlessnet.tcp.sender import SYN_RECEIVED, SYN_SENT, Sender
 from rootlessnet.tcp.sequence import MASK, distance
 from rootlessnet.tcp.state import State
@@ -103,7 +103,8 @@ class Connection(Sender):
         peer_mss, window_scale = parse_options(segment.options)
         scaled = window_scale is not None
         self._snd_scale, self._rcv_scale = window_scale or 0, WINDOW_SCALE if scaled else 0
-        self._rcv_limit = RECEIVE_LIMIT if scaled else min(RECEIVE_LIMIT, 0xFFFF)
+        limit = self._engine.connection_limit
+        self._rcv_limit = limit if scaled else min(limit, 0xFFFF)
         self._max_snd_wnd = 0
         self._peer_mss = min(max(peer_mss, LEAST_MSS), self._mss)
         self._set_window(segment, segment.window)  # RFC 7323 2.2: not scaled in a SYN
@@ -306,11 +307,11 @@ class Connection(Sender):
         self._user.established(now)
 
     def _reset_by_guest(self) -> None:
-        finished = self.state in FINISHED
-        self._release()
-        if finished:
+        if self.state in FINISHED:
+            self._release()
             return  # what the guest sent is complete, and stays for the host
         self._discard_received()
+        self._release()
         self._user.abort()
 
     # ── text and FIN ─────────────────────────────────────────────────────────────────────────────

@@ -14,12 +14,12 @@ from hashlib import blake2s
 from math import inf
 from typing import Protocol
 
+from rootlessnet.bounds import DEFAULTS, Bounds
 from rootlessnet.tcp.interface import (
     CHALLENGE_LIMIT,
     DELAYED_ACK,
     LEAST_SHARE,
     SHARE,
-    TOTAL_LIMIT,
 )
 from rootlessnet.tcp.sequence import MASK
 from rootlessnet.tcp.timers import Timers
@@ -41,17 +41,21 @@ class Engine:
         "_delayed_until",
         "_secret",
         "batch",
+        "connection_limit",
         "delayed",
         "spare",
         "timers",
     )
 
-    def __init__(self, timers: Timers, secret: bytes) -> None:
+    def __init__(self, timers: Timers, secret: bytes, bounds: Bounds = DEFAULTS) -> None:
         self.timers = timers
         self.batch: list[Acknowledging] = []  # owe an acknowledgement at the end of this batch
         self.delayed: list[Acknowledging] = []  # may wait for an answer until `_delayed_until`
         self._delayed_until = inf
-        self.spare = TOTAL_LIMIT  # bytes that connections may hold yet; they count for themselves
+        self.connection_limit = bounds.tcp_connection_bytes  # of each direction
+        self.spare = (
+            bounds.tcp_bytes
+        )  # bytes that connections may hold yet; they count for themselves
         self._secret = secret
         self._challenges = 0
         self._challenges_from = -inf

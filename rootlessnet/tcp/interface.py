@@ -7,15 +7,16 @@ either.
 
 from typing import Protocol
 
-RECEIVE_LIMIT = (
-    1 << 20
-)  # bytes held for a host socket that does not take them; the widest window offered
-SEND_LIMIT = 1 << 20  # bytes in flight towards the guest, whatever window it offers
+from rootlessnet.bounds import DEFAULTS
+
+# Bytes held for a host socket that does not take them, which is the widest window offered, and in
+# flight towards the guest, whatever window it offers; unless the user wants it otherwise.
+RECEIVE_LIMIT = DEFAULTS.tcp_connection_bytes
 SEND_PIECES = 1024  # reads of the host socket in flight, for each costs an object however small
-TOTAL_LIMIT = 256 << 20  # bytes held for all connections together, in both directions
-SHARE = 6  # one connection may hold 1/2**SHARE of what is left of TOTAL_LIMIT
+TOTAL_LIMIT = DEFAULTS.tcp_bytes  # held for all connections together, unless likewise
+SHARE = 6  # one connection may hold 1/2**SHARE of what is left of the total
 LEAST_SHARE = 2048  # bytes it may hold all the same, so that every connection goes on
-WINDOW_SCALE = 5  # lets the 16 bits of a header express RECEIVE_LIMIT
+WINDOW_SCALE = 5  # lets the 16 bits of a header express the widest window
 BURST = (
     65535 - 60
 )  # payload of the largest frame: IP length less IP and TCP headers (IPv6: 40 + 20)
@@ -67,6 +68,11 @@ class User(Protocol):
 
     def established(self, now: float) -> None:
         """The handshake with the guest has ended: `send` and `close` may be called from here on."""
+
+    def orphaned(self) -> None:
+        """The guest's half has ended in order; bytes of its are held that the far end has yet to
+        take, and that are there for `deliver` as long as it takes some.
+        """
 
     def abort(self) -> None:
         """The guest has reset or refused the connection, or vanished: reset the far end."""

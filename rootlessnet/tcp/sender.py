@@ -16,7 +16,6 @@ from rootlessnet.tcp.interface import (
     KEEP_ALIVE,
     PERSIST_MAX,
     PERSIST_MIN,
-    SEND_LIMIT,
     SEND_PIECES,
     SYN_GIVE_UP,
 )
@@ -48,7 +47,7 @@ class Sender(Tcb):
         queue = self._queue
         held = queue.size
         share = self._engine.share()
-        free = min(self.snd_wnd, SEND_LIMIT, share) - held
+        free = min(self.snd_wnd, self._engine.connection_limit, share) - held
         if (
             free > 0
             and (free >= min(self.snd_mss, share >> 1) or not held)
@@ -271,6 +270,6 @@ class Sender(Tcb):
     def _give_up(self) -> None:
         """The guest is dead or refuses to go on."""
         self._emit(self.snd_max, RST | ACK, b"")
-        self._release()
         self._discard_received()
+        self._release()
         self._user.abort()

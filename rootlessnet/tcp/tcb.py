@@ -8,7 +8,7 @@ segment counts as nothing. Read: RFC 9293 3.3.1.
 from enum import Enum, auto
 
 from rootlessnet.tcp.engine import Engine
-from rootlessnet.tcp.interface import BURST, PERSIST_MIN, RECEIVE_LIMIT, Link, User
+from rootlessnet.tcp.interface import BURST, PERSIST_MIN, Link, User
 from rootlessnet.tcp.reassembly import Reassembly
 from rootlessnet.tcp.retransmission import RetransmissionTimeout
 from rootlessnet.tcp.send_queue import SendQueue
@@ -97,7 +97,9 @@ class Tcb(Timed):
 
         self.irs = self.rcv_nxt = self._rcv_adv = 0
         self._rcv_scale = 0
-        self._rcv_limit = min(RECEIVE_LIMIT, 0xFFFF)  # the widest window, as the scale allows
+        self._rcv_limit = min(
+            engine.connection_limit, 0xFFFF
+        )  # the widest window, as the scale allows
         self._receive_buffer = bytearray()  # what the user did not take yet
         self._reassembly = Reassembly()
         self._receive_finished = False  # the user was told of the guest's FIN
@@ -173,6 +175,8 @@ class Tcb(Timed):
         self._queue.clear()
         self._clear_reassembly()
         self._link.closed()
+        if self._receive_buffer:
+            self._user.orphaned()
 
     def _clear_reassembly(self) -> None:
         self._engine.spare += self._reassembly.size

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 import pytest
 
 from rootlessnet.added_host import AddedHost
+from rootlessnet.bounds import Bounds
 from rootlessnet.cli.main import main
 from rootlessnet.cli.run import parse
 from rootlessnet.config import NetworkConfig, RunConfig
@@ -56,6 +57,12 @@ PUBLISHED = NetworkConfig(forwards=(Forward(1, 2),))
             NetworkConfig(forwards=(Forward(1, 2),), host_loopback=True),
         ),
         (["--no-dhcp"], NetworkConfig(dhcp=False)),
+        (
+            ["--limit", "udp-flows=7", "--limit", "tcp-bytes=2000000", "--limit", "udp-flows=8"],
+            NetworkConfig(bounds=Bounds(udp_flows=8, tcp_bytes=2_000_000)),
+        ),
+        (["--metadata"], NetworkConfig(metadata=True)),
+        (["--no-host-addresses"], NetworkConfig(host_addresses=False)),
     ],
 )
 def test_what_stands_after_command_belongs_to_command(

@@ -19,7 +19,9 @@ PATH = "/proc/self/ns/net"
 
 def network(cidr: str = "10.0.2.0/24", mtu: int = 1500, tap: str = "tap0") -> NetworkConfig:
     """What slirp4netns has by default."""
-    return NetworkConfig(IPv4Network(cidr), ipv6=False, mtu=mtu, tap_name=tap, host_loopback=True)
+    return NetworkConfig(
+        IPv4Network(cidr), ipv6=False, mtu=mtu, tap_name=tap, host_loopback=True, metadata=True
+    )
 
 
 def config(target: Target = 7, **values: object) -> AttachConfig:

@@ -12,9 +12,9 @@ from time import monotonic
 
 import pytest
 
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.config import AttachConfig, NetworkConfig
 from rootlessnet.control import api as api_module
-from rootlessnet.control import clients
 from rootlessnet.control.api import LIMIT, Api
 from rootlessnet.control.description import InstanceDescription, describe
 from rootlessnet.errors import RootlessnetError
@@ -386,7 +386,7 @@ def test_whose_time_is_up_hears_so(world: World, monkeypatch: pytest.MonkeyPatch
 
 
 def test_more_of_them_than_there_is_room_for(world: World) -> None:
-    silent = [world.client() for _ in range(clients.MOST + 5)]
+    silent = [world.client() for _ in range(DEFAULTS.control_clients + 5)]
     assert world.entries() == []
     assert world.hear(silent[0]) is None
     with pytest.raises(BlockingIOError):

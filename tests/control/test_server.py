@@ -13,6 +13,7 @@ from time import monotonic
 
 import pytest
 
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.config import RunConfig
 from rootlessnet.control import clients
 from rootlessnet.control import server as server_module
@@ -252,7 +253,7 @@ def test_who_closes_for_writing_after_its_request(world: World) -> None:
 
 def test_the_silent_hurt_nobody(world: World) -> None:
     """More than there is room for: the first of them go."""
-    silent = [world.client() for _ in range(clients.MOST + 5)]
+    silent = [world.client() for _ in range(DEFAULTS.control_clients + 5)]
     assert name_of(world.ask(INFO)) == "web"
     assert world.hear(silent[0]) is None
     with pytest.raises(BlockingIOError):
@@ -261,7 +262,7 @@ def test_the_silent_hurt_nobody(world: World) -> None:
 
 def test_who_waits_for_the_end_goes_last(world: World) -> None:
     waiting = world.client(encode_request(Stop(1)))
-    for _ in range(clients.MOST + 5):
+    for _ in range(DEFAULTS.control_clients + 5):
         world.client()
     assert name_of(world.ask(INFO)) == "web"
     world.server.close()

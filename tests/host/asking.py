@@ -36,11 +36,11 @@ EXPECTED = answer_to(QUERY)
 class Asked:
     """A resolver, and the answers to what it was asked."""
 
-    def __init__(self, reactor: HostReactor, *servers: SocketAddress) -> None:
+    def __init__(self, reactor: HostReactor, *servers: SocketAddress, most: int = 100) -> None:
         self.reactor = reactor
         self.nameservers = Nameservers(servers)
         names = OwnNames({"own.example": (ip_address("10.0.2.2"),)})
-        self.resolver = Resolver(reactor, self.nameservers, names)
+        self.resolver = Resolver(reactor, self.nameservers, names, most)
         self.answers: list[bytes] = []
         reactor.ending.callback(self.resolver.close)
 

@@ -8,7 +8,6 @@ from scapy.layers.inet import TCP, UDP
 from rootlessnet.forward import Forward, Protocol, parse_forwards
 from rootlessnet.host import listener as listener_module
 from rootlessnet.host.forwards import Forwards
-from rootlessnet.stack import tcp_flows
 from tests.host.guest import GuestTcp
 from tests.host.world import (
     LOOPBACK,
@@ -201,7 +200,7 @@ def test_no_room_in_the_stack(
     told: list[str],
 ) -> None:
     """The client waits until another ends. That is told once."""
-    monkeypatch.setattr(tcp_flows, "MAX_FLOWS", 1)
+    monkeypatch.setattr(world.gateway.tcp, "_most_flows", 1)
     forwards.open(Forward(free_port, GUEST_PORT, "tcp", IPv4Address(LOOPBACK)))
     far_end.connect(LOOPBACK, free_port)
     first = GuestTcp.accepting(world)

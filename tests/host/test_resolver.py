@@ -6,7 +6,6 @@ import pytest
 
 from rootlessnet import limits
 from rootlessnet.host.dns import lane
-from rootlessnet.host.dns import resolver as resolver_module
 from tests.host.asking import (
     ANSWER_FLAGS,
     EXPECTED,
@@ -232,12 +231,10 @@ def test_own_names_are_not_asked_of_anybody(reactor: HostReactor, far_end: FarEn
 def test_at_the_bound_queries_wait_their_turn(
     reactor: HostReactor, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch, scarce: str
 ) -> None:
-    if scarce == "queries":
-        monkeypatch.setattr(resolver_module, "MAX_QUERIES", 2)
-    else:
+    if scarce == "descriptors":
         monkeypatch.setattr(limits, "descriptor_limit", lambda: 2 * 16)
     server = far_end.udp()
-    asked = Asked(reactor, address_of(server))
+    asked = Asked(reactor, address_of(server), most=2 if scarce == "queries" else 100)
     for _ in range(5):
         asked.ask()
     for number in range(5):
@@ -256,9 +253,8 @@ def test_at_the_bound_queries_wait_their_turn(
 def test_at_the_bound_of_those_that_wait_the_oldest_is_given_up(
     reactor: HostReactor, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolver_module, "MAX_QUERIES", 1)
     monkeypatch.setattr(lane, "MAX_WAITING", 1)
-    asked = Asked(reactor, address_of(far_end.udp())).ask()
+    asked = Asked(reactor, address_of(far_end.udp()), most=1).ask()
     asked.ask(question("older")).ask(question("newer"))
     assert asked.answer() == failure_of(question("older"), SERVFAIL)
 
@@ -266,10 +262,9 @@ def test_at_the_bound_of_those_that_wait_the_oldest_is_given_up(
 def test_what_has_waited_too_long_is_not_asked(
     reactor: HostReactor, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolver_module, "MAX_QUERIES", 1)
     monkeypatch.setattr(lane, "_WORTH_ASKING", -1.0)
     server = far_end.udp()
-    asked = Asked(reactor, address_of(server)).ask().ask(question("late"))
+    asked = Asked(reactor, address_of(server), most=1).ask().ask(question("late"))
     respond(server)
     reactor.wait(lambda: len(asked.answers) == 2, "both answers")
     assert asked.answers == [EXPECTED, failure_of(question("late"), SERVFAIL)]

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import pytest
 
 from rootlessnet.host import tcp as tcp_module
-from rootlessnet.tcp.interface import RECEIVE_LIMIT
+from rootlessnet.tcp.interface import RECEIVE_LIMIT, TOTAL_LIMIT
 from tests.host.guest import GuestTcp
-from tests.host.world import FarEnd, HostWorld, descriptors, port_of, reset
+from tests.host.world import PATIENCE, FarEnd, HostWorld, descriptors, port_of, reset
 
 DATA = random.Random(1).randbytes(3_000_000)
 # More than a host socket and the stack hold; the kernel's part of it grows with the segment size.
@@ -169,6 +169,53 @@ def test_a_guest_that_does_not_read(pair: Pair) -> None:
     guest.open_window()
     guest.until(lambda: len(guest.text) == sent, "what was sent")
     assert guest.text == TOO_MUCH[:sent]
+
+
+def orphan(pair: Pair) -> int:
+    """The guest ends in order while the far end does not read; how many bytes it has sent."""
+    guest, far = pair
+    sent = pour_until_it_is_full(pair)
+    far.shutdown(socket.SHUT_WR)
+    guest.until(lambda: guest.finished, "the far end's FIN")
+    guest.finish()
+    guest.until(lambda: not len(guest.world.gateway.tcp), "the end of the guest's half")
+    assert guest.world.host.tcp_sockets() == 1
+    return sent
+
+
+def test_an_orphan_whose_far_end_takes_nothing_is_reset(pair: Pair) -> None:
+    before = descriptors()
+    sent = orphan(pair)
+    assert pair.guest.world.reactor.time_is_up() == 1
+    pair.guest.until(lambda: not pair.guest.world.host.tcp_sockets(), "its end")
+    pair.far.settimeout(PATIENCE)
+    assert len(descriptors()) == len(before) - 1
+    assert pair.guest.world.gateway._engine.spare == TOTAL_LIMIT
+    received = bytearray()
+    with pytest.raises(ConnectionResetError):
+        received.extend(pair.far.makefile("rb").read())
+    assert len(received) < sent
+
+
+def test_an_orphan_whose_far_end_is_slow_gets_its_time(pair: Pair) -> None:
+    guest, far = pair
+    sent, received = orphan(pair), bytearray()
+    for _ in range(3):
+        before = guest.world.host.unfinished()
+        while guest.world.host.unfinished() == before:
+            received += far.recv(1000)
+        assert guest.world.reactor.time_is_up() == 1
+        guest.pause()
+        assert guest.world.host.tcp_sockets() == 1
+
+    def read_on() -> bool:
+        received.extend(read(far))
+        return not guest.world.host.tcp_sockets()
+
+    guest.until(read_on, "the rest")
+    received += read(far)
+    assert received == TOO_MUCH[:sent]
+    assert guest.world.reactor.time_is_up() == 0
 
 
 def test_urgent_data_stays_in_its_place(pair: Pair) -> None:

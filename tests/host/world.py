@@ -25,6 +25,7 @@ from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.sockets import HostSockets
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
+from rootlessnet.stack.reach import Reach
 from tests.conftest import find_free_port
 from tests.stack.world import GATEWAY, FakeLink, network
 from tests.wire.oracle import from_guest, kernel_view
@@ -94,7 +95,7 @@ class HostWorld:
         self.link = FakeLink()
         names = OwnNames({OWN_NAME: (ip_address(GATEWAY),)})
         self.host = HostSockets(reactor, Resolver(reactor, Nameservers(servers), names))
-        plan = network(host_loopback=True)
+        plan = network(reach=Reach(host_loopback=True))
         self.gateway = Gateway(plan, self.link, self.host, bytes(16))
         reactor.drive(self.gateway)
 

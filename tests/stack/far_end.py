@@ -36,13 +36,19 @@ class HostSocket(FakeTcp):
 
     def __init__(self, host: "OrdealHost") -> None:
         super().__init__()
-        self.is_open = True
         self.sent = 0  # bytes of the far end's that the guest's half was given
         self._host = host
         self._waiting = 0  # bytes of the far end's that lie in the socket
         self._far_end_closed = self._end_of_file = False
         self._capacity = _UNLIMITED
         self._broken = False
+
+    @property
+    def is_open(self) -> bool:
+        return self in self._host.opened
+
+    def _drop(self) -> None:
+        self._host.opened.discard(self)
 
     @property
     def _connecting(self) -> bool:
@@ -66,7 +72,7 @@ class HostSocket(FakeTcp):
             case Kind.CLOSES:
                 self.close(now)
             case Kind.RESETS if self.is_open and not self._connecting:
-                self.is_open = False
+                self._drop()
                 self.connection.abort()
             case Kind.STALLS:
                 self._capacity = amount
@@ -81,7 +87,7 @@ class HostSocket(FakeTcp):
 
     def fail(self, error: int) -> None:
         if self._connecting:
-            self.is_open = False
+            self._drop()
             self.flow.connect_failed(error)
 
     def close(self, now: float) -> None:
@@ -105,7 +111,7 @@ class HostSocket(FakeTcp):
     def deliver(self, data: memoryview) -> int:
         assert "finish" not in self.calls, "bytes behind the FIN"
         if self._broken:
-            self.is_open = False
+            self._drop()
         if not self.is_open:
             return -1
         part = data[: self._capacity]
@@ -121,7 +127,7 @@ class HostSocket(FakeTcp):
 
     def abort(self) -> None:
         super().abort()
-        self.is_open = False
+        self._drop()
 
     def _read(self, now: float) -> None:
         if "established" not in self.calls:
@@ -147,7 +153,7 @@ class HostSocket(FakeTcp):
 
     def _close_if_done(self) -> None:
         if self._end_of_file and "finish" in self.calls:
-            self.is_open = False
+            self._drop()
 
 
 class OrdealHost(FakeHost):
@@ -156,6 +162,7 @@ class OrdealHost(FakeHost):
     def __init__(self) -> None:
         super().__init__()
         self.sockets: list[HostSocket] = []
+        self.opened: set[HostSocket] = set()
         self.text_is_known = True  # the guest has sent nothing but `Segment` steps
 
     def open_udp(self, receiver: Receiver, family: Family) -> FakeDatagram:
@@ -164,10 +171,14 @@ class OrdealHost(FakeHost):
     def open_echo(self, receiver: Receiver, family: Family) -> FakeDatagram:
         return self._once(super().open_echo, receiver, family)
 
+    def tcp_sockets(self) -> int:
+        return len(self.opened)
+
     def open_tcp(self) -> HostSocket:
         socket = HostSocket(self)
         self.tcp.append(socket)
         self.sockets.append(socket)
+        self.opened.add(socket)
         return socket
 
     def open_dns(self) -> HostSocket:

@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 from scapy.packet import Packet
 
-from rootlessnet.stack import echo_flows, fragments, tcp_flows, udp_flows
+from rootlessnet.bounds import Bounds
 from rootlessnet.stack import network as network_module
 from rootlessnet.stack import router as router_module
 from rootlessnet.stack.datagram_flows import Endpoint
@@ -29,6 +29,7 @@ from rootlessnet.tcp.sequence import MASK, distance
 from rootlessnet.tcp.state import State
 from rootlessnet.wire import ethernet, families, ip, tcp
 from rootlessnet.wire.icmp import Reason
+from tests.stack import world as world_module
 from tests.stack.far_end import ERRORS, Kind, OrdealHost
 from tests.stack.world import REMOTE, REMOTE_6, FakeDatagram, World, network
 from tests.tcp.playbook import guest_bytes, host_bytes
@@ -165,10 +166,10 @@ class Ordeal(World):
         for connection in gateway.tcp._flows.values():
             assert connection.state is not State.CLOSED
             check_invariants(connection)
-        assert len(gateway.tcp) <= tcp_flows.MAX_FLOWS
-        assert len(gateway.udp) <= udp_flows.MAX_FLOWS
-        assert len(gateway.echo) <= echo_flows.MAX_FLOWS
-        assert len(gateway._fragments._datagrams) <= fragments.MAX_DATAGRAMS
+        assert len(gateway.tcp) <= world_module.BOUNDS.tcp_flows
+        assert len(gateway.udp) <= world_module.BOUNDS.udp_flows
+        assert len(gateway.echo) <= world_module.BOUNDS.echo_flows
+        assert len(gateway._fragments._datagrams) <= world_module.BOUNDS.fragmented
         assert len(gateway._network._neighbours) <= network_module.MAX_NEIGHBOURS
         for server in (self._made("_dhcp"), self._made("_dhcpv6")):
             if isinstance(server, DhcpServer | Dhcpv6Server):
@@ -265,7 +266,7 @@ class Ordeal(World):
     # ── the host ─────────────────────────────────────────────────────────────────────────────────
 
     def _arrive(self, client: SocketAddress) -> None:
-        if len(self.gateway.tcp) >= tcp_flows.MAX_FLOWS:
+        if len(self.gateway.tcp) >= world_module.BOUNDS.tcp_flows:
             return
         socket = self.host.open_tcp()
         socket.join(self.gateway.tcp.open_inbound(socket, client, GUEST_PORT, self.now))
@@ -318,10 +319,11 @@ def _four_tuple(which: int) -> tuple[bytes, bytes]:
 def small_bounds() -> Generator[None]:
     """Tables so small that a short schedule fills them."""
     with (
-        patch.object(tcp_flows, "MAX_FLOWS", 6),
-        patch.object(udp_flows, "MAX_FLOWS", 4),
-        patch.object(echo_flows, "MAX_FLOWS", 3),
-        patch.object(fragments, "MAX_DATAGRAMS", 3),
+        patch.object(
+            world_module,
+            "BOUNDS",
+            Bounds(tcp_flows=6, udp_flows=4, echo_flows=3, fragmented=3),
+        ),
         patch.object(network_module, "MAX_NEIGHBOURS", 3),
         patch.object(router_module, "INTERVAL", (200.0, 200.0)),  # so that a schedule is one
     ):

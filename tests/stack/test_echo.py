@@ -7,7 +7,7 @@ import pytest
 from scapy.layers.inet import IP
 from scapy.packet import Packet, Raw
 
-from rootlessnet.stack import echo_flows
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.wire.icmp import Reason
 from tests.stack.side import Side
 from tests.stack.world import FakeDatagram, World, assert_unreachable, packet, reassembled
@@ -154,11 +154,11 @@ def test_flows_end_and_a_new_one_begins(side: Side) -> None:
 
 def test_at_the_bound_the_oldest_goes(side: Side) -> None:
     world = World()
-    for identifier in range(echo_flows.MAX_FLOWS):
+    for identifier in range(DEFAULTS.echo_flows):
         world.now += 0.01
         world.send(side.echo(identifier=identifier))
     world.now += 0.01
     world.send(side.echo(identifier=0))  # so it is not the oldest any more
     world.send(side.echo(identifier=9999))
-    assert len(world.gateway.echo) == echo_flows.MAX_FLOWS
+    assert len(world.gateway.echo) == DEFAULTS.echo_flows
     assert [ping.closed for ping in world.host.echo[:3]] == [False, True, False]

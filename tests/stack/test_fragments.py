@@ -13,7 +13,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.packet import Packet, Raw
 
-from rootlessnet.stack import fragments as bounds
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.wire.icmp import Reason
 from tests.stack.side import Side
 from tests.stack.world import (
@@ -238,7 +238,7 @@ def test_a_fragment_waits_30_seconds_for_the_others(side: Side) -> None:
 
 def test_of_too_many_datagrams_the_oldest_goes(side: Side) -> None:
     world = World()
-    cut = [pieces(side.udp(b"%04d" % n * 5), n, size=16) for n in range(bounds.MAX_DATAGRAMS + 1)]
+    cut = [pieces(side.udp(b"%04d" % n * 5), n, size=16) for n in range(DEFAULTS.fragmented + 1)]
     send_all(world, *(first for first, _ in cut))
     send_all(world, *(second for _, second in cut[1:]))
     assert arrived(world) == [b"%04d" % n * 5 for n in range(1, len(cut))]

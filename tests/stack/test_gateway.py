@@ -8,7 +8,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
-from rootlessnet.stack import echo_flows
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.stack.gateway import Gateway
 from tests.stack.world import (
     DNS,
@@ -207,7 +207,7 @@ def test_damage_never_raises_and_harms_nobody_else(frames: list[tuple[bytes, boo
 
 def test_the_tables_are_bounded() -> None:
     world = World()
-    for identifier in range(echo_flows.MAX_FLOWS + 50):
+    for identifier in range(DEFAULTS.echo_flows + 50):
         world.send(echo(identifier=identifier))
-    assert len(world.gateway.echo) == echo_flows.MAX_FLOWS
-    assert sum(not socket.closed for socket in world.host.echo) == echo_flows.MAX_FLOWS
+    assert len(world.gateway.echo) == DEFAULTS.echo_flows
+    assert sum(not socket.closed for socket in world.host.echo) == DEFAULTS.echo_flows

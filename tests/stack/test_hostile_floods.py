@@ -7,7 +7,7 @@ import pytest
 from scapy.layers.inet import IP
 from scapy.packet import Packet, Raw
 
-from rootlessnet.stack import echo_flows, fragments, tcp_flows, udp_flows
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.tcp.interface import SYN_GIVE_UP
 from rootlessnet.tcp.state import State
 from rootlessnet.wire.tcp import ACK, FIN, RST
@@ -18,7 +18,7 @@ from tests.stack.world import GUEST, REMOTE, echo, tcp, udp
 from tests.wire.oracle import from_guest
 
 _AT_ONCE = 1000  # connects under way, which no other gives way to
-_MANY = tcp_flows.MAX_FLOWS + 1000
+_MANY = DEFAULTS.tcp_flows + 1000
 _SOURCE_PORT_AT = 10 + 14 + 20
 _IDENTIFIER_AT = 10 + 14 + 20 + 4  # of an ICMP echo
 _NUMBERS_AT = _SOURCE_PORT_AT + 4
@@ -58,7 +58,7 @@ def flood_and_connect(ordeal: Ordeal) -> None:
 def test_syns_to_dead_hosts(ordeal: Ordeal) -> None:
     """The oldest gives way, without a word; what stands goes on."""
     flood(ordeal, syns())
-    most = tcp_flows.MAX_CONNECTING
+    most = DEFAULTS.tcp_connecting
     assert 0.95 * most < len(ordeal.gateway.tcp) - 1 <= most
     assert sum(socket.is_open for socket in ordeal.host.sockets) == len(ordeal.gateway.tcp)
     assert ordeal.heard() == []
@@ -66,7 +66,7 @@ def test_syns_to_dead_hosts(ordeal: Ordeal) -> None:
 
 def test_syns_to_hosts_that_answer_and_are_not_heard(ordeal: Ordeal) -> None:
     flood_and_connect(ordeal)
-    assert len(ordeal.link.written) == tcp_flows.MAX_FLOWS - 1
+    assert len(ordeal.link.written) == DEFAULTS.tcp_flows - 1
     ordeal.pass_time(2 * SYN_GIVE_UP)
     ordeal.link.written.clear()
     assert len(ordeal.gateway.tcp) == 1
@@ -130,17 +130,17 @@ def test_stray_segments_open_nothing(ordeal: Ordeal) -> None:
 
 
 def test_datagrams_from_every_port(ordeal: Ordeal) -> None:
-    flood(ordeal, numbered(udp(), _SOURCE_PORT_AT, 2 * udp_flows.MAX_FLOWS))
-    assert len(ordeal.gateway.udp) == udp_flows.MAX_FLOWS
-    assert sum(not socket.closed for socket in ordeal.host.udp) == udp_flows.MAX_FLOWS
+    flood(ordeal, numbered(udp(), _SOURCE_PORT_AT, 2 * DEFAULTS.udp_flows))
+    assert len(ordeal.gateway.udp) == DEFAULTS.udp_flows
+    assert sum(not socket.closed for socket in ordeal.host.udp) == DEFAULTS.udp_flows
 
 
 def test_datagrams_to_every_address(ordeal: Ordeal) -> None:
     """One socket, however many remotes; the newest are those that may answer."""
-    flood(ordeal, numbered(udp(), _DESTINATION_AT + 1, 2 * udp_flows.MAX_FLOWS, 3))
+    flood(ordeal, numbered(udp(), _DESTINATION_AT + 1, 2 * DEFAULTS.udp_flows, 3))
     (socket,) = ordeal.host.udp
-    assert len(socket.sent) == 2 * udp_flows.MAX_FLOWS
-    assert len(ordeal.gateway.udp) == udp_flows.MAX_FLOWS
+    assert len(socket.sent) == 2 * DEFAULTS.udp_flows
+    assert len(ordeal.gateway.udp) == DEFAULTS.udp_flows
     for remote in (socket.sent[0][1], socket.sent[-1][1]):
         ordeal.receive(socket, b"answer", remote)
     assert ordeal.heard_one()[IP].src == socket.sent[-1][1][0]
@@ -148,11 +148,11 @@ def test_datagrams_to_every_address(ordeal: Ordeal) -> None:
 
 def test_echo_requests_of_every_identifier(ordeal: Ordeal) -> None:
     flood(ordeal, numbered(echo(), _IDENTIFIER_AT, 2000))
-    assert len(ordeal.gateway.echo) == echo_flows.MAX_FLOWS
-    assert sum(not socket.closed for socket in ordeal.host.echo) == echo_flows.MAX_FLOWS
+    assert len(ordeal.gateway.echo) == DEFAULTS.echo_flows
+    assert sum(not socket.closed for socket in ordeal.host.echo) == DEFAULTS.echo_flows
 
 
 def test_fragments_of_datagrams_that_never_come(ordeal: Ordeal) -> None:
     first = IP(src=GUEST, dst=REMOTE, proto=6, flags="MF") / Raw(bytes(1400))
     flood(ordeal, numbered(first, 10 + 14 + 4, 5000))
-    assert len(ordeal.gateway._fragments._datagrams) == fragments.MAX_DATAGRAMS
+    assert len(ordeal.gateway._fragments._datagrams) == DEFAULTS.fragmented

@@ -5,8 +5,9 @@ from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
 from scapy.packet import Packet, Raw
 
-from rootlessnet.stack import udp_flows
+from rootlessnet.bounds import Bounds
 from rootlessnet.stack.host import SocketAddress
+from tests.stack import world as world_module
 from tests.stack.world import GATEWAY, GATEWAY_6, GUEST, GUEST_6, World, head, packet, udp
 
 SWEEP = 5.1  # seconds by which the end of a flow may be late
@@ -111,7 +112,7 @@ def test_a_flow_ends_sooner_without_an_answer(answers: bool, seconds: int) -> No
 
 
 def test_at_the_bound_the_longest_idle_client_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(udp_flows, "MAX_FLOWS", 3)
+    monkeypatch.setattr(world_module, "BOUNDS", Bounds(udp_flows=3))
     world = World()
     _, socket = world.publish(5000)
     for number in (1, 2, 3, 1, 4):  # 1 is heard of again: 2 is the oldest

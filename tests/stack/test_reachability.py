@@ -7,6 +7,7 @@ from scapy.layers.inet import TCP
 from scapy.packet import Packet
 
 from rootlessnet.stack.host import SocketAddress
+from rootlessnet.stack.reach import Reach
 from rootlessnet.wire import ip
 from tests.stack.world import (
     DNS,
@@ -46,6 +47,16 @@ LOOPBACK_SPELLINGS = [
     "2002:7fff:fffe:1::1",
     "2002::1",
     "2002:a00:202::1",
+    "64:ff9b::224.0.0.1",
+    "64:ff9b::255.255.255.255",
+    "64:ff9b::10.0.2.255",
+    "2002:ffff:ffff::1",
+]
+METADATA = [
+    *("169.254.169.254", "169.254.0.1", "169.254.255.254", "169.254.170.2"),
+    *("100.100.100.200", "168.63.129.16"),
+    *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe"),
+    *("64:ff9b::169.254.169.254", "64:ff9b::a9fe:1", "2002:a9fe:a9fe::1"),
 ]
 REFUSED = [
     *((address, NET) for address in ("127.0.0.1", "127.255.255.254", "0.0.0.0", "0.1.2.3")),
@@ -59,8 +70,12 @@ TO_MANY = [
 ]
 REACHED = [
     *("192.0.2.1", "10.0.3.2", "128.0.0.1", "126.0.0.1", "223.255.255.254"),
+    *("169.253.255.255", "169.255.0.1", "100.100.100.201", "fd00:ec1::254", "fd00:ec3::1"),
     *("2001:db8::1", "fd00:1::2", "fd00:0:0:1::2", "64:ff9b::c000:201", "2002:c000:201::1"),
 ]
+
+
+PROHIBITED, PROHIBITED_6 = 13, 1
 
 
 def reached(world: World) -> list[SocketAddress]:
@@ -90,6 +105,42 @@ def test_refused(destination: str, code: int, host_loopback: bool, protocol: str
     assert_unreachable(world.ask(packet), packet, code)
     assert reached(world) == []
     assert len(world.gateway.tcp) == len(world.gateway.udp) == len(world.gateway.echo) == 0
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("host_loopback", [False, True])
+@pytest.mark.parametrize("destination", METADATA)
+def test_metadata_is_prohibited(destination: str, host_loopback: bool, protocol: str) -> None:
+    world, packet = World(host_loopback=host_loopback), packets(destination)[protocol]
+    code = PROHIBITED_6 if ":" in destination else PROHIBITED
+    assert_unreachable(world.ask(packet), packet, code)
+    assert reached(world) == []
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("destination", METADATA)
+def test_metadata_that_is_given(destination: str, protocol: str) -> None:
+    world = World(reach=Reach(metadata=True))
+    world.send(packets(destination)[protocol])
+    ((address, _),) = reached(world)
+    assert ip_address(address) == ip_address(destination)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    "destination", ["192.0.2.1", "2001:db8::1", "64:ff9b::192.0.2.1", "2002:c000:201::1"]
+)
+def test_addresses_that_are_refused_besides(destination: str, protocol: str) -> None:
+    """As they stand at that moment, alone and within others."""
+    refused = {ip_address(one).packed for one in ("192.0.2.1", "2001:db8::1")}
+    world, packet = World(reach=Reach(refused=refused)), packets(destination)[protocol]
+    code = PROHIBITED_6 if ":" in destination else PROHIBITED
+    assert_unreachable(world.ask(packet), packet, code)
+    assert reached(world) == []
+    refused.clear()
+    world.send(packet)
+    ((address, _),) = reached(world)
+    assert ip_address(address) == ip_address(destination)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

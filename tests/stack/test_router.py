@@ -23,6 +23,7 @@ from scapy.utils import mac2str
 
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.network import Network, Plan
+from rootlessnet.stack.reach import Reach
 from rootlessnet.stack.router import INTERVAL, LIFETIME
 from tests.stack.world import DNS_6, GATEWAY_LINK_LOCAL, GUEST, GUEST_6, MTU, World, network, udp
 from tests.wire.oracle import GATEWAY_MAC, GUEST_MAC, from_guest
@@ -96,7 +97,10 @@ def test_a_prefix_of_another_size_is_no_source_of_addresses() -> None:
     plan = network()
     addresses = map(ip_address, ("fd00::2", "fd00::3", "fd00::100"))
     other = Network(
-        [plan.plans[0], Plan(IPv6Network("fd00::/96"), *addresses)], MTU, mac2str(GUEST_MAC), False
+        [plan.plans[0], Plan(IPv6Network("fd00::/96"), *addresses)],
+        MTU,
+        mac2str(GUEST_MAC),
+        Reach(),
     )
     world = World()
     world.gateway = Gateway(other, world.link, world.host, bytes(16))

@@ -5,7 +5,9 @@ import errno
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP
 
+from rootlessnet.bounds import Bounds
 from rootlessnet.stack import tcp_flows
+from tests.stack import world as world_module
 from tests.stack.world import GATEWAY, GUEST, REMOTE, FakeTcp, World, assert_unreachable, tcp
 
 CLIENT = "198.51.100.7"
@@ -107,7 +109,7 @@ def test_a_new_connection_takes_the_place_of_a_tombstone() -> None:
 
 
 def test_past_the_bound_a_syn_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp_flows, "MAX_FLOWS", 1)
+    monkeypatch.setattr(world_module, "BOUNDS", Bounds(tcp_flows=1))
     world = World()
     world.send(tcp("S"))
     world.send(tcp("S", sport=40001))

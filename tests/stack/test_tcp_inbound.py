@@ -7,10 +7,12 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP
 from scapy.packet import Packet, Raw
 
+from rootlessnet.bounds import Bounds
 from rootlessnet.stack import tcp_flows
 from rootlessnet.stack.host import SocketAddress
 from rootlessnet.tcp.connection import Connection
 from rootlessnet.tcp.interface import SYN_GIVE_UP, TOMBSTONE
+from tests.stack import world as world_module
 from tests.stack.world import DNS, GATEWAY, GUEST, REMOTE, FakeTcp, World, tcp
 
 CLIENT = ("198.51.100.7", 50000)
@@ -276,7 +278,7 @@ def test_no_port_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_room_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp_flows, "MAX_FLOWS", 1)
+    monkeypatch.setattr(world_module, "BOUNDS", Bounds(tcp_flows=1))
     world = World()
     opened = open_inbound(world)
     with pytest.raises(OSError, match="too many connections") as failure:

@@ -6,8 +6,9 @@ import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.packet import Packet
 
-from rootlessnet.stack import tcp_flows
+from rootlessnet.bounds import Bounds
 from rootlessnet.tcp.interface import TOMBSTONE
+from tests.stack import world as world_module
 from tests.stack.tcp_guest import ISN, established, opening, said
 from tests.stack.world import DNS, GUEST, REMOTE, World, echo, tcp, udp
 from tests.wire.oracle import from_guest
@@ -110,7 +111,7 @@ def test_a_syn_amid_a_connection_is_challenged() -> None:
 
 
 def test_at_the_bound_a_syn_waits_for_its_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp_flows, "MAX_FLOWS", 2)
+    monkeypatch.setattr(world_module, "BOUNDS", Bounds(tcp_flows=2))
     world = World()
     for sport in (1, 2):
         established(world, sport)
@@ -123,7 +124,7 @@ def test_at_the_bound_a_syn_waits_for_its_repetition(monkeypatch: pytest.MonkeyP
 
 def test_connects_to_dead_hosts_give_way_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scan of dead hosts does not stop the rest."""
-    monkeypatch.setattr(tcp_flows, "MAX_CONNECTING", 3)
+    monkeypatch.setattr(world_module, "BOUNDS", Bounds(tcp_connecting=3))
     world = World()
     alive, _ = established(world, sport=1)
     dead = [opening(world, tcp("S", sport=sport)) for sport in (2, 3, 4, 5)]
@@ -135,7 +136,7 @@ def test_connects_to_dead_hosts_give_way_the_oldest_first(monkeypatch: pytest.Mo
 
 
 def test_connections_that_stand_are_no_connects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp_flows, "MAX_CONNECTING", 3)
+    monkeypatch.setattr(world_module, "BOUNDS", Bounds(tcp_connecting=3))
     world = World()
     slow = opening(world, tcp("S", sport=1))
     for sport in (2, 3, 4, 5):
@@ -171,3 +172,27 @@ def test_every_table_leaves_the_others_their_share_of_sockets() -> None:
             break
     world.send(tcp("S", sport=2000))
     assert len(world.gateway.tcp) == 64 // 2
+
+
+def test_a_flow_without_a_socket_takes_none_of_another() -> None:
+    """As one in TIME_WAIT, whose host socket has been closed."""
+    world = World(capacity=8)
+    for sport in range(1, 5):
+        established(world, sport)
+    world.send(tcp("S", sport=5))
+    assert len(world.host.tcp) == 4, "half of the sockets"
+    world.host.closed = 1
+    opening(world, tcp("S", sport=5))
+    assert len(world.gateway.tcp) == 5
+
+
+def test_a_socket_without_a_flow_counts() -> None:
+    """As one whose far end is slow to read what the guest has sent before its end."""
+    world = World(capacity=8)
+    for sport in range(1, 5):
+        established(world, sport)
+        world.send(tcp("R", seq=ISN + 1, sport=sport))
+    world.host.closed = -4
+    assert (len(world.gateway.tcp), world.gateway.tcp.is_full()) == (0, True)
+    world.send(tcp("S", sport=5))
+    assert (world.heard(), len(world.host.tcp)) == ([], 4)

@@ -10,10 +10,11 @@ import pytest
 from scapy.layers.inet import IP, UDP, UDPerror
 from scapy.packet import Packet
 
-from rootlessnet.stack import udp_flows
+from rootlessnet.bounds import Bounds
 from rootlessnet.stack.datagram_flows import TWO_WAY_TIMEOUT
 from rootlessnet.wire import ip, vnet
 from rootlessnet.wire.icmp import Reason
+from tests.stack import world as world_module
 from tests.stack.side import Side
 from tests.stack.world import (
     GUEST,
@@ -270,7 +271,7 @@ def test_a_socket_lives_as_long_as_its_last_flow(side: Side) -> None:
 
 @pytest.fixture
 def small_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(udp_flows, "MAX_FLOWS", 3)
+    monkeypatch.setattr(world_module, "BOUNDS", Bounds(udp_flows=3))
 
 
 @pytest.mark.usefixtures("small_table")

@@ -12,10 +12,12 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 from scapy.utils import mac2str
 
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.stack.configuration import AddressPool
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import OutboundFlow, Payload, Receiver, SocketAddress
 from rootlessnet.stack.network import Network, Plan
+from rootlessnet.stack.reach import Reach
 from rootlessnet.stack.udp_flows import PublishedPort
 from rootlessnet.tcp.connection import Connection
 from rootlessnet.wire.families import Family
@@ -31,12 +33,13 @@ POOLS = (
     [(IPv6Network("fd00::/64")[number]).packed for number in range(0x15, 0x31)],
 )
 START = 1000.0  # seconds, when a world begins
+BOUNDS = DEFAULTS  # of every world
 
 
 def network(
     *,
     mtu: int = MTU,
-    host_loopback: bool = False,
+    reach: Reach | None = None,
     ipv6: bool = True,
     dns: bool = True,
     to_host: Mapping[tuple[int, int], int] | None = None,
@@ -47,7 +50,7 @@ def network(
     if ipv6:
         gateway, names, guest = map(ip_address, (GATEWAY_6, DNS_6, GUEST_6))
         plans.append(Plan(IPv6Network("fd00::/64"), gateway, names if dns else None, guest))
-    return Network(plans, mtu, mac2str(GUEST_MAC), host_loopback, to_host)
+    return Network(plans, mtu, mac2str(GUEST_MAC), reach or Reach(), to_host)
 
 
 class FakeLink:
@@ -88,6 +91,9 @@ class FakeTcp:
 
     def established(self, now: float) -> None:
         self.calls.append("established")
+
+    def orphaned(self) -> None:
+        self.calls.append("orphaned")
 
     def abort(self) -> None:
         self.calls.append("abort")
@@ -137,9 +143,13 @@ class FakeHost:
         self.search: list[str] = ["corp.example", "example.org"]
         self.failure: int | None = None
         self.room_for = capacity
+        self.closed = 0  # of the TCP sockets, besides those that were aborted
 
     def capacity(self) -> int:
         return self.room_for
+
+    def tcp_sockets(self) -> int:
+        return sum("abort" not in one.calls for one in self.tcp) - self.closed
 
     def open_tcp(self) -> FakeTcp:
         self.tcp.append(FakeTcp())
@@ -169,13 +179,16 @@ class FakeHost:
 
 
 class World:
-    """Guest, gateway, host and clock. `now` is in seconds; `reserved` None: no DHCP."""
+    """Guest, gateway, host and clock. `now` is in seconds; `reserved` None: no DHCP; `reach` None:
+    only what `host_loopback` says.
+    """
 
     def __init__(
         self,
         *,
         mtu: int = MTU,
         host_loopback: bool = False,
+        reach: Reach | None = None,
         host: FakeHost | None = None,
         capacity: int = 1 << 20,
         ipv6: bool = True,
@@ -186,9 +199,10 @@ class World:
         self.now = START
         self.host = host or FakeHost(capacity)
         self.link = FakeLink()
-        plan = network(mtu=mtu, host_loopback=host_loopback, ipv6=ipv6, dns=dns, to_host=to_host)
+        gifts = reach or Reach(host_loopback=host_loopback)
+        plan = network(mtu=mtu, reach=gifts, ipv6=ipv6, dns=dns, to_host=to_host)
         pools = [] if reserved is None else [AddressPool(free, reserved) for free in POOLS]
-        self.gateway = Gateway(plan, self.link, self.host, bytes(16), pools)
+        self.gateway = Gateway(plan, self.link, self.host, bytes(16), pools, BOUNDS)
 
     def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD, mac: str = GUEST_MAC) -> None:
         """The guest, or a node behind it, sends one packet."""

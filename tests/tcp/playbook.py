@@ -31,7 +31,7 @@ initial one. Bytes follow a pattern of their position, so that one at a wrong pl
     ! spare N|all         the memory that is left for all connections together
     ! on EVENT: ACTION, …  do this, once, from within `established`, `resume` or `finish`
     * data 1+100          bytes delivered
-    * established, finish, resume, abort
+    * established, finish, resume, orphaned, abort
     * closed              the connection holds no more state
     = state NAME; room, queued N; spare N|all
 """
@@ -395,6 +395,9 @@ class Play:
     def established(self, now: float) -> None:
         assert now == self._now
         self._tell("established")
+
+    def orphaned(self) -> None:
+        self._tell("orphaned")
 
     def abort(self) -> None:
         self._tell("abort")

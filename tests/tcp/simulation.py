@@ -260,6 +260,9 @@ class Peer:
         self.finished_count += 1
         self._world.after(0.0, self)
 
+    def orphaned(self) -> None:
+        """It takes some yet, as its habits are."""
+
     def abort(self) -> None:
         self.abort_count += 1
 

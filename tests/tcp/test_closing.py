@@ -503,6 +503,7 @@ def test_bytes_that_wait_for_the_host_outlive_the_guests_half() -> None:
                < FIN+ACK 1 ack 302 win 1048256
         1.002  > ACK 302 ack 2
                * closed
+               * orphaned
         9.000  ! take 100
                ! ready
                * data 1+100
@@ -511,6 +512,23 @@ def test_bytes_that_wait_for_the_host_outlive_the_guests_half() -> None:
                * data 101+200
                * finish
         9.002  ! ready
+        """
+    )
+
+
+def test_bytes_that_the_host_never_takes_are_given_up_with_it() -> None:
+    play(
+        """
+        1.000  ! take 0
+               ! close
+               < FIN+ACK 1 ack 1
+        1.001  > FIN+ACK 1+300 ack 2
+               < ACK 2 ack 302 win 1048256
+        1.002  > RST 302
+               * closed
+               * orphaned
+        1.003  ! abort
+               = spare all
         """
     )
 
@@ -526,6 +544,7 @@ def test_a_reset_after_both_fins_does_not_cost_the_host_a_byte() -> None:
                < ACK 2 ack 302 win 1048256
         1.002  > RST 302
                * closed
+               * orphaned
         1.003  ! take all
                ! ready
                * data 1+300

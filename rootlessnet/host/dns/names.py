@@ -26,13 +26,16 @@ class HostNames:
         reactor: Reactor,
         given: Sequence[HostAddress],
         own: Mapping[str, tuple[HostAddress, ...]],
+        most: int,
     ) -> None:
-        """`given` nameservers go before those of the host; `own` names are answered here."""
+        """`given` nameservers go before those of the host; `own` names are answered here; `most` is
+        that of `Resolver`.
+        """
         self._given = given
         self._watch = ResolvConfWatch(reactor)
         self._nameservers = Nameservers(_addresses(given or self.conf.nameservers))
         self._changed: Callable[[ResolvConf], None] | None = None
-        self.resolver = Resolver(reactor, self._nameservers, OwnNames(own))
+        self.resolver = Resolver(reactor, self._nameservers, OwnNames(own), most)
 
     @property
     def conf(self) -> ResolvConf:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from rootlessnet import limits
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.host.dns.exchange import DatagramAttempt, StreamAttempt
 from rootlessnet.host.dns.lane import Lane
 from rootlessnet.host.dns.nameservers import Nameservers
@@ -12,9 +13,9 @@ from rootlessnet.host.reactor import Reactor
 from rootlessnet.wire import MalformedError, dns
 from rootlessnet.wire.dns import Query
 
-# In flight, and at most a sixteenth of the descriptors each; more wait. dnsmasq refuses more than
-# 150 over UDP, and serves 20 connections at a time, unbound 10 (RFC 7766 6.2.2).
-MAX_QUERIES = 128
+# In flight, as are those over UDP, and at most a sixteenth of the descriptors each; more wait.
+# dnsmasq refuses more than 150 over UDP, and serves 20 connections at a time, unbound 10 (RFC 7766
+# 6.2.2).
 MAX_CONNECTED = 8
 MAX_STREAMS = 256  # connections of the guest's; then the one that was silent for longest is reset
 LARGEST_QUERY = 4096  # bytes; what programs send has a few hundred
@@ -25,12 +26,19 @@ _TRANSFERS = (dns.AXFR, dns.IXFR)  # many messages, and none of a resolver's bus
 class Resolver:
     """Answers queries. `nameservers` may change at any time, and be none."""
 
-    def __init__(self, reactor: Reactor, nameservers: Nameservers, names: OwnNames) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        nameservers: Nameservers,
+        names: OwnNames,
+        most: int = DEFAULTS.dns_queries,
+    ) -> None:
+        """At most so many queries are in flight over UDP."""
         self._reactor = reactor
         self._names = names
         share = max(limits.descriptor_limit() // 16, 1)
-        most, connected = min(MAX_QUERIES, share), min(MAX_CONNECTED, share)
-        self._datagrams = Lane(reactor, nameservers, DatagramAttempt, most)
+        connected = min(MAX_CONNECTED, share)
+        self._datagrams = Lane(reactor, nameservers, DatagramAttempt, min(most, share))
         self._connections = Lane(reactor, nameservers, StreamAttempt, connected)
         self._streams: dict[DnsStream, None] = {}  # longest silent first
 

@@ -76,6 +76,10 @@ class DnsStream:
     def resume(self, now: float) -> None:
         self._be_due()
 
+    def orphaned(self) -> None:
+        """Nobody would hear the answers."""
+        self.reset()
+
     def abort(self) -> None:
         self._drop()
 

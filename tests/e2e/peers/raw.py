@@ -1,49 +1,34 @@
 """Packets that no kernel would send: `raw.py PORT ADDRESS...`, as root in a guest.
 
-To each address it sends a TCP SYN, and a datagram that holds the address, straight to the gateway
-in Ethernet frames of its own, as if all addresses were on its network. Read: packet(7).
+To each address it sends a TCP SYN, a datagram that holds the address, and a ping, straight to the
+gateway in Ethernet frames of its own, as if all addresses were on its network: from the guest's own
+address, and from some that are not. Read: packet(7).
 """
 
 import socket
-import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-INTERFACE, GATEWAY, GUEST = "tap0", "10.0.2.2", "10.0.2.100"
-IPV4 = 0x0800
-SYN = 0x02
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
+
+INTERFACE, GATEWAY = "tap0", "10.0.2.2"
+PREFIX_6 = "fd72:6c6e:6574::"
+SOURCES = ("10.0.2.100", GATEWAY, "10.0.2.255", "127.0.0.1", "192.0.2.77", "0.0.0.0")
+SOURCES_6 = (f"{PREFIX_6}100", f"{PREFIX_6}2", "fe80::2", "::1", "2001:db8::77", "::")
 
 
-def checksum(data: bytes) -> int:
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def packet(source: str, destination: str, protocol: int, payload: bytes) -> bytes:
-    addresses = socket.inet_aton(source) + socket.inet_aton(destination)
-    start = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol)
-    total = checksum(start + bytes(2) + addresses)
-    return start + total.to_bytes(2, "big") + addresses + payload
-
-
-def syn(source: str, destination: str, port: int) -> bytes:
-    words = (40000, port, 1, 0, 5 << 4, SYN, 65535, 0, 0)
-    header = struct.pack("!HHIIBBHHH", *words)
-    addresses = socket.inet_aton(source) + socket.inet_aton(destination)
-    pseudo = addresses + struct.pack("!HH", socket.IPPROTO_TCP, len(header))
-    total = checksum(pseudo + header)
-    return packet(
-        source, destination, socket.IPPROTO_TCP, header[:16] + total.to_bytes(2, "big") + bytes(2)
-    )
-
-
-def datagram(source: str, destination: str, port: int) -> bytes:
-    payload = destination.encode()
-    header = struct.pack("!HHHH", 40000, port, 8 + len(payload), 0)
-    return packet(source, destination, socket.IPPROTO_UDP, header + payload)
+def packets(address: str, port: int) -> Iterator[Packet]:
+    is_ipv6 = ":" in address
+    for source in SOURCES_6 if is_ipv6 else SOURCES:
+        header = (IPv6 if is_ipv6 else IP)(src=source, dst=address)
+        yield header / TCP(sport=40000, dport=port, seq=1, flags="S")
+        yield header / UDP(sport=40000, dport=port) / Raw(address.encode())
+        yield header / (ICMPv6EchoRequest(id=7) if is_ipv6 else ICMP(id=7))
 
 
 def ping_gateway() -> None:
@@ -54,14 +39,13 @@ def ping_gateway() -> None:
 def main(port: str, *addresses: str) -> None:
     ping_gateway()
     entries = [line.split() for line in Path("/proc/net/arp").read_text().splitlines()]
-    gateway = bytes.fromhex(next(e[3] for e in entries if e[0] == GATEWAY).replace(":", ""))
+    gateway = next(entry[3] for entry in entries if entry[0] == GATEWAY)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
-        link.bind((INTERFACE, IPV4))
-        header = gateway + link.getsockname()[4] + IPV4.to_bytes(2, "big")
+        link.bind((INTERFACE, 0))
+        ethernet = Ether(src=link.getsockname()[4].hex(":"), dst=gateway)
         for address in addresses:
-            for source in (GUEST, GATEWAY, "127.0.0.1"):
-                link.send(header + syn(source, address, int(port)))
-                link.send(header + datagram(source, address, int(port)))
+            for packet in packets(address, int(port)):
+                link.send(bytes(ethernet / packet))
     ping_gateway()
 
 
