@@ -233,6 +233,13 @@ def serve(
             assert isinstance(request, socket.socket)
             request.close()  # no shutdown before: it would spoil a reset
 
+        def handle_error(
+            self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+        ) -> None:
+            """A reset is no error: of thousands the traces would fill a pipe that nobody reads."""
+            if not isinstance(sys.exception(), ConnectionError):
+                super().handle_error(request, client_address)
+
     with Server((address, port), Handler) as server:
         say("ready")
         server.serve_forever()
