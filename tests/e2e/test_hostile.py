@@ -13,7 +13,7 @@ from tests.e2e.outside import ADDRESS, Outside, peer
 from tests.e2e.peers.hostile import FLOODS
 
 MEMORY = 128 << 20  # bytes that the program may come to, at most
-PINGS = 256  # flows at a time
+PINGS = 64  # flows at a time, as the user wants it
 FLOODED = 90.0  # seconds for all floods, which take a fraction of it
 DRAINED = 60.0  # seconds: a flow of datagrams ends after 30, and is looked for each 5
 
@@ -54,7 +54,9 @@ def test_floods(outside: Outside) -> None:
     guest = peer("hostile", ADDRESS, 5000)
     with (
         outside.program(*echo).serving(),
-        outside.rootlessnet.serving("run", "--ipv6", "--", *guest) as program,
+        outside.rootlessnet.serving(
+            "run", "--ipv6", "--limit", f"echo-flows={PINGS}", "--", *guest
+        ) as program,
     ):
         assert program.stdin is not None
         assert program.stderr is not None
