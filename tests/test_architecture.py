@@ -21,7 +21,7 @@ LAYERS = (
     {"wire"},
     {"tcp"},
     {"stack"},
-    {"errors"},
+    {"errors", "log"},
     {"words"},
     {"added_host", "addressing", "forward", "reservation"},
     {"publishing", "to_host"},
@@ -37,8 +37,8 @@ LAYERS = (
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
-    *("errors", "words", "added_host", "addressing", "forward", "publishing", "reservation"),
-    *("to_host", "config", "exit_status", "limits", "resolv_conf", "ipv6_default"),
+    *("errors", "log", "words", "added_host", "addressing", "forward", "publishing"),
+    *("reservation", "to_host", "config", "exit_status", "limits", "resolv_conf", "ipv6_default"),
     *("socket_file", "state_folder"),
 }
 # A packet never comes this way: it needs the values alone of what stands below it.
