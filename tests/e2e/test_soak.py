@@ -9,13 +9,16 @@ Read: proc(5) for fd and VmRSS.
 import os
 import signal
 import sys
+import threading
 import time
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import wait_for
+from tests.e2e.conftest import Program, wait_for
 from tests.e2e.family import child_of
 from tests.e2e.guest import Guest
 from tests.e2e.outside import ADDRESS, ADDRESS_6, NO_ROUTE, Outside, peer
@@ -47,15 +50,29 @@ OUTBOUND = (
     (("tcp", "hear", ADDRESS, 5004), "ECONNRESET"),
     (("tcp", "hear", ADDRESS, 5999), "ECONNREFUSED"),
     (("tcp", "hear", NO_ROUTE, 5000), "ENETUNREACH"),
-    (("udp", "crowd", ADDRESS, 5002, 50), "50"),
+    (("udp", "crowd", ADDRESS, 5002, 50), "100"),
     (("udp", "hear", ADDRESS, 5999), "ECONNREFUSED"),
 )
 INBOUND = (
     *((("tcp", "connect_together", here, 8080, 30), "30") for here in (ADDRESS, "127.0.0.1")),
     *((("tcp", "connect_often", here, 8080, 50), "50") for here in (ADDRESS_6, "::1")),
     *((("tcp", "exchange", here, 8081, 200), "200") for here in (ADDRESS, "127.0.0.1")),
-    *((("udp", "crowd", here, 8082, 20), "20") for here in (ADDRESS, "127.0.0.1")),
+    *((("udp", "crowd", here, 8082, 20), "40") for here in (ADDRESS, "127.0.0.1")),
 )
+
+
+@contextmanager
+def serving(server: Program) -> Iterator[None]:
+    """While a server runs. It tells of every connection, and would wait for who reads that."""
+    with server.serving() as process:
+        assert process.stdout is not None
+        reading = threading.Thread(target=deque, args=(process.stdout, 0))
+        reading.start()
+        try:
+            yield
+        finally:
+            process.terminate()
+            reading.join()
 
 
 @pytest.mark.timeout(SECONDS + 100)
@@ -74,9 +91,9 @@ def test_it_is_as_it_was(outside: Outside, tmp_path: Path) -> None:
             ("tcp", "flood", 5003),
             ("tcp", "reset", 5004),
         ):
-            stack.enter_context(outside.program(*peer(kind, role, ADDRESS, port)).serving())
+            stack.enter_context(serving(outside.program(*peer(kind, role, ADDRESS, port))))
             if port < 5003:
-                stack.enter_context(guest.program(*peer(kind, role, ALL, port)).serving())
+                stack.enter_context(serving(guest.program(*peer(kind, role, ALL, port))))
 
         def round_of_all() -> None:
             for program, doings in ((guest.program, OUTBOUND), (outside.program, INBOUND)):
