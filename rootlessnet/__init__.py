@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rootlessnet.errors import CommandError, RootlessnetError, UsageError
     from rootlessnet.exit_status import ExitStatus
     from rootlessnet.forward import Forward, parse_forwards
+    from rootlessnet.log import Level, Log
     from rootlessnet.publishing import PublishAll
     from rootlessnet.reservation import Reservation
     from rootlessnet.running import attach, start
@@ -48,6 +49,8 @@ __all__ = [
     "Forward",
     "Instance",
     "InstanceDescription",
+    "Level",
+    "Log",
     "NetworkConfig",
     "NetworkDescription",
     "PublishAll",
@@ -74,6 +77,7 @@ _MODULES = {
     "errors": ("CommandError", "RootlessnetError", "UsageError"),
     "exit_status": ("ExitStatus",),
     "forward": ("Forward", "parse_forwards"),
+    "log": ("Level", "Log"),
     "publishing": ("PublishAll",),
     "reservation": ("Reservation",),
     "running": ("attach", "start"),
@@ -85,19 +89,19 @@ def run(
     config: "RunConfig",
     *,
     published: "Callable[[Forward], None] | None" = None,
-    tell: "Callable[[str], None] | None" = None,
+    log: "Log | None" = None,
     hardening: bool = False,
 ) -> "ExitStatus":
     """Run a command to its end and return its exit status, whose `signal` is set when this process
     should end in the same way: the command has died of a Ctrl-C that came to this process too.
 
     Signals that are sent to this process are passed on to the command meanwhile, and a stop of the
-    command stops this process. `published` is called, before the command starts, with each port
-    whose number was left open, and `tell` with a line for the user when there is news: published
-    ports have no room for more connections, one of `publish_all` cannot be had, the host's address
-    was found. With `hardening` this process gives up for ever what the network does not need: for
-    one that has nothing else to do, as `rootlessnet.hardening` tells. For the main thread, while no
-    event loop runs in it. Raises RootlessnetError.
+    command stops this process; SIGUSR1 has a report written to the log, too, and is kept from a
+    command that would die of it. `published` is called, before the command starts, with each port
+    whose number was left open; `log` has what happens that a user may want to know. With
+    `hardening` this process gives up for ever what the network does not need: for one that has
+    nothing else to do, as `rootlessnet.hardening` tells. For the main thread, while no event loop
+    runs in it. Raises RootlessnetError.
     """
     from contextlib import closing
 
@@ -105,7 +109,7 @@ def run(
 
     _require_main_thread_without_loop("run", "start")
     with limits.explained():
-        limits.require_descriptors()
+        limits.require_system()
 
         from rootlessnet.ipv6_default import settled
         from rootlessnet.netns.launch import launch
@@ -115,23 +119,23 @@ def run(
         with closing(launch(config)) as guest:
             from rootlessnet.running import run_guest
 
-            return run_guest(guest, config, published, tell, hardening)
+            return run_guest(guest, config, published, log, hardening)
 
 
 def serve(
     config: "AttachConfig",
     *,
     published: "Callable[[Forward], None] | None" = None,
-    tell: "Callable[[str], None] | None" = None,
+    log: "Log | None" = None,
     hardening: bool = False,
     sandbox: bool = False,
 ) -> "ExitStatus":
     """Serve a namespace that exists until it ends, or its process if it is named by one; 0.
 
-    SIGHUP, SIGINT, SIGQUIT and SIGTERM end it as well. `published` is called with each port whose
-    number was left open, `tell` and `hardening`: as for `run`; with `sandbox` this process also
-    gets a root directory with only what it still reads. For the main thread, while no event loop
-    runs in it. Raises RootlessnetError.
+    SIGHUP, SIGINT, SIGQUIT and SIGTERM end it as well, SIGUSR1 has a report written to the log.
+    `published` is called with each port whose number was left open, `log` and `hardening`: as for
+    `run`; with `sandbox` this process also gets a root directory with only what it still reads. For
+    the main thread, while no event loop runs in it. Raises RootlessnetError.
     """
     from contextlib import closing
 
@@ -139,7 +143,7 @@ def serve(
 
     _require_main_thread_without_loop("serve", "attach")
     with limits.explained():
-        limits.require_descriptors()
+        limits.require_system()
 
         from rootlessnet.ipv6_default import settled
         from rootlessnet.netns.attach import attach as enter
@@ -148,7 +152,7 @@ def serve(
         with closing(enter(config)) as attachment:  # the order is that of `run`
             from rootlessnet.running import run_attachment
 
-            return run_attachment(attachment, config, published, tell, hardening, sandbox)
+            return run_attachment(attachment, config, published, log, hardening, sandbox)
 
 
 def _require_main_thread_without_loop(name: str, other: str) -> None:

@@ -28,6 +28,7 @@ from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.sockets import HostSockets
 from rootlessnet.host.sources import Sources
 from rootlessnet.host.tap import Tap as TapDevice
+from rootlessnet.log import Log
 from rootlessnet.netns.attach import Attachment
 from rootlessnet.netns.given import Given
 from rootlessnet.netns.inside import Inside
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
     from rootlessnet.host.own_addresses import OwnAddresses
     from rootlessnet.host.to_host import WaysToHost
 
-Tell = Callable[[str], None]
-
 _SECRET_SIZE = 16
 _LINGER = 10.0  # seconds without progress after which what a dead command has sent is given up
 _LOOK = 0.01  # seconds between two looks for it
@@ -56,6 +55,7 @@ _NO_NAMESERVER = (
     "add a line 'nameserver ADDRESS' to it, or give --dns ADDRESS"
 )
 _GONE = 1.0  # seconds between two looks for a namespace that is kept alive by us alone
+_NO_DEVICE = "the guest's interface was removed: the command goes on without a network"
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
@@ -77,13 +77,14 @@ class Instance:
         link: Link,
         config: RunConfig | AttachConfig,
         claimed: Claim | None,
-        tell: Tell,
+        log: Log,
     ) -> None:
         """Take the `link`, which is given back when this fails, and the name. Raises
         RootlessnetError, OSError.
         """
         self._loop = loop
         self._config = config
+        self._log = log
         self._claim = claimed
         self._control: Server | None = None
         self._api: Api | None = None
@@ -108,7 +109,7 @@ class Instance:
         self._device: TapDevice | FrameLink
         inside = Inside()
         if isinstance(link, Tap):
-            self._device = TapDevice(self._reactor, link.fd, link.vnet, wanted.offload)
+            self._device = TapDevice(self._reactor, link.fd, link.vnet, wanted.offload, log)
             mac, has_ipv6, inside = link.mac, link.ipv6, link.inside
         else:
             self._device = FrameLink(self._reactor, link.fd)
@@ -122,9 +123,9 @@ class Instance:
         self._names = HostNames(
             self._reactor, wanted.dns, wanted.own_names, wanted.bounds.dns_queries
         )
-        self._sockets = HostSockets(self._reactor, self._names.resolver, sources)
+        self._sockets = HostSockets(self._reactor, self._names.resolver, sources, log)
         self._sockets.search_list = self._names.conf.search
-        gateway = Gateway(
+        self._gateway = gateway = Gateway(
             network_plan.network(wanted, mac, own_addresses or ()),
             self._device,
             self._sockets,
@@ -133,16 +134,16 @@ class Instance:
             wanted.bounds,
         )
         self._reactor.drive(gateway)
-        self._forwards = Forwards(self._reactor, gateway, self._sockets, tell)
+        self._forwards = Forwards(self._reactor, gateway, self._sockets, log)
         try:
-            self._forwards.address = self._host_address(tell)
+            self._forwards.address = self._host_address()
             self._device.start(gateway.receive)
             if wanted.dns_forwarder:
                 self._names.follow(self._host_names_changed)
                 if self._names.lacks_nameserver:
-                    tell(_NO_NAMESERVER)
+                    log.warning(_NO_NAMESERVER)
             self._forwards.open(*wanted.forwards)
-            self._use(inside, tell)
+            self._use(inside)
         except BaseException:
             self.stop()
             raise
@@ -216,6 +217,24 @@ class Instance:
         elif number in _ENDING:
             self.stop()
 
+    def take_signal(self, number: int, from_terminal: bool) -> None:
+        """As `send_signal`, for a signal that came to this process. SIGUSR1 asks for the report; a
+        command that would die of it does not get it.
+        """
+        if number != signal.SIGUSR1:
+            self.send_signal(number, from_terminal)
+            return
+        for line in self.report():
+            self._log.answer(line)
+        if isinstance(self._served, Guest) and not self._status.done():
+            self._served.send_signal(number, if_harmless=True)
+
+    def report(self) -> list[str]:
+        """Counters and flows, a line each: some hundred lines at most."""
+        from rootlessnet.host.report import lines  # which few ever ask for
+
+        return list(lines(self._gateway, self._device, self._sockets, self._log))
+
     def terminate(self, seconds: float) -> None:
         """Send SIGTERM, and end what still runs after so many seconds by force."""
         if self._deadline is not None:
@@ -267,6 +286,7 @@ class Instance:
         """Start the guest's command, and end with it. Raises CommandError, RootlessnetError."""
         self._served = guest
         self._host_names_changed(self._names.conf)  # it was read earlier there
+        self._device.vanished = lambda: self._log.fault("guest's interface gone", _NO_DEVICE)
         guest.start_command()
         network = self._config.network
         if network.splice:
@@ -326,7 +346,7 @@ class Instance:
         else:
             self._look = self._loop.call_later(_GONE, self._look_at, attachment)
 
-    def _host_address(self, tell: Tell) -> HostAddress | None:
+    def _host_address(self) -> HostAddress | None:
         """The host's address for ports that name none; one that had to be found is told."""
         wanted = self._config.network.host_ip
         if wanted != AUTO:
@@ -335,10 +355,10 @@ class Instance:
 
         found = LoopbackAddress()
         self._ending.callback(found.close)
-        tell(f"ports are published on {found.address}")
+        self._log.info(f"ports are published on {found.address}")
         return found.address
 
-    def _use(self, inside: Inside, tell: Tell) -> None:
+    def _use(self, inside: Inside) -> None:
         """Serve the ports of the host for the guest, and publish all of the guest's."""
         network = self._config.network
         if inside.bound:
@@ -357,7 +377,7 @@ class Instance:
                 ListeningPorts(inside.asking, inside.ephemeral, own),
                 network.publish_all,
                 self._sockets.capacity(),
-                tell,
+                self._log.warning,
             )
             self._ending.callback(all_ports.close)
 
@@ -389,6 +409,11 @@ class Instance:
             now = self._sockets.unfinished()  # none, once the network was stopped
             if now != before:
                 before, patience = now, self._loop.time() + _LINGER
+        if before:
+            self._log.warning(
+                f"what the command has sent is given up on {len(before)} connections: their far "
+                f"ends took nothing for {_LINGER:.0f} seconds"
+            )
 
     def _watch(self, descriptor: int, poll: Callable[[], ExitStatus | None]) -> None:
         """End with the status that `poll` knows, some time after `descriptor` is readable."""

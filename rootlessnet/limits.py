@@ -18,6 +18,21 @@ _UNLIMITED = 1 << 30
 _DESCRIPTORS_LEAST = 24  # more than start-up opens at a time, here and in the children
 
 
+def require_system() -> None:
+    """Raise RootlessnetError where start-up would not get far, for a reason that would not show."""
+    require_proc()
+    require_descriptors()
+
+
+def require_proc() -> None:
+    """Raise RootlessnetError where no /proc tells of this process: namespaces are set up in it."""
+    if not os.path.exists("/proc/self/uid_map"):
+        raise RootlessnetError(
+            "no /proc here that tells of this process: mount -t proc proc /proc, or have the "
+            "container that this runs in do so"
+        )
+
+
 def require_descriptors() -> None:
     """Raise RootlessnetError where start-up would run out of descriptors.
 

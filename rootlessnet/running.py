@@ -15,15 +15,17 @@ from contextlib import ExitStack, closing, suppress
 import uvloop
 
 from rootlessnet import limits
-from rootlessnet.app import Instance, Tell
+from rootlessnet.app import Instance
 from rootlessnet.config import AttachConfig, RunConfig
 from rootlessnet.control.state import Claim, claim
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.exit_status import ExitStatus
 from rootlessnet.forward import Forward
 from rootlessnet.hardening import harden
+from rootlessnet.host.faults import defect
 from rootlessnet.host.signals import Signals
 from rootlessnet.ipv6_default import settled
+from rootlessnet.log import Log
 from rootlessnet.netns.attach import Attachment
 from rootlessnet.netns.attach import attach as enter
 from rootlessnet.netns.given import Given
@@ -36,34 +38,29 @@ _KEPT = 64 << 20  # bytes
 _OF_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 
 
-def _say_nothing(_line: str) -> None:
-    """For who did not ask to be told."""
-
-
-async def start(config: RunConfig, *, tell: Tell = _say_nothing) -> Instance:
+async def start(config: RunConfig, *, log: Log | None = None) -> Instance:
     """Start a command in namespaces of its own, with its network on the running loop.
 
-    `tell` is called with a line for the user when there is news: published ports have no room for
-    more connections, one of `publish_all` cannot be had, the host's address was found. Raises
-    RootlessnetError; nothing is left running then.
+    `log` has what happens that a user may want to know. Raises RootlessnetError; nothing is left
+    running then.
     """
     with limits.explained():
-        limits.require_descriptors()
+        limits.require_system()
         config = settled(config)
         guest = launch(config)
-        return await _start(guest, config, lambda instance: instance.serve(guest), tell)
+        return await _start(guest, config, lambda instance: instance.serve(guest), log)
 
 
-async def attach(config: AttachConfig, *, tell: Tell = _say_nothing) -> Instance:
-    """Give a namespace that exists a network on the running loop; `tell` is as for `start`. Raises
+async def attach(config: AttachConfig, *, log: Log | None = None) -> Instance:
+    """Give a namespace that exists a network on the running loop; `log` is as for `start`. Raises
     RootlessnetError.
     """
     with limits.explained():
-        limits.require_descriptors()
+        limits.require_system()
         config = settled(config)
         attachment = enter(config)
         instance = await _start(
-            attachment, config, lambda instance: instance.follow(attachment), tell
+            attachment, config, lambda instance: instance.follow(attachment), log
         )
         instance.announce()
         return instance
@@ -73,13 +70,13 @@ async def _start(
     served: Guest | Attachment | Given,
     config: RunConfig | AttachConfig,
     begin: Callable[[Instance], None],
-    tell: Tell,
+    log: Log | None,
 ) -> Instance:
     claimed: Claim | None = None
     try:
         claimed = claim(config.name)
         link = await _receive_link(served)
-        instance = Instance(asyncio.get_running_loop(), link, config, claimed, tell)
+        instance = Instance(asyncio.get_running_loop(), link, config, claimed, log or Log())
     except BaseException:
         served.close()
         if claimed is not None:
@@ -108,7 +105,7 @@ def run_guest(
     guest: Guest,
     config: RunConfig,
     published: Callable[[Forward], None] | None,
-    tell: Tell | None,
+    log: Log | None,
     hardening: bool,
 ) -> ExitStatus:
     """Run a launched guest's command to its end, passing signals on; its exit status."""
@@ -117,14 +114,14 @@ def run_guest(
         guest.stop_with_command()
         instance.serve(guest)
 
-    return _run(guest, config, begin, published, tell, hardening)
+    return _run(guest, config, begin, published, log, hardening)
 
 
 def run_attachment(
     attachment: Attachment | Given,
     config: AttachConfig,
     published: Callable[[Forward], None] | None,
-    tell: Tell | None,
+    log: Log | None,
     hardening: bool,
     sandbox: bool,
 ) -> ExitStatus:
@@ -135,7 +132,7 @@ def run_attachment(
         if sandbox:
             _enter_sandbox(instance)
 
-    return _run(attachment, config, begin, published, tell, hardening)
+    return _run(attachment, config, begin, published, log, hardening)
 
 
 def _run(
@@ -143,26 +140,28 @@ def _run(
     config: RunConfig | AttachConfig,
     begin: Callable[[Instance], None],
     published: Callable[[Forward], None] | None,
-    tell: Tell | None,
+    log: Log | None,
     hardening: bool,
 ) -> ExitStatus:
     """Run an instance on a loop of its own. The loop is made while the child is still at work."""
+    log = log or Log()
     limits.raise_descriptor_limit()
     _keep_memory()
     if hardening:  # the children are forked
         harden.prepare()
     with ExitStack() as ending:
         loop = ending.enter_context(closing(uvloop.new_event_loop()))
+        loop.set_exception_handler(lambda _loop, context: defect(log, context))
         claimed = claim(config.name)
         if claimed is not None:
             ending.callback(claimed.release)
         link = served.receive_link()
-        instance = Instance(loop, link, config, claimed, tell or _say_nothing)
+        instance = Instance(loop, link, config, claimed, log)
         # `stop` twice: where nothing else can end what runs, and before signals have their own
         # effects again, which would leave it half done.
         ending.callback(instance.stop)
         # Before the command starts: a signal that came between the two would end us.
-        signals = Signals(loop, instance.send_signal)
+        signals = Signals(loop, instance.take_signal)
         ending.callback(signals.close)
         ending.callback(instance.stop)
         if published is not None:

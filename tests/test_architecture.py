@@ -22,7 +22,7 @@ LAYERS = (
     {"wire"},
     {"tcp"},
     {"stack"},
-    {"errors"},
+    {"errors", "log"},
     {"words"},
     {"added_host", "addressing", "forward", "limit", "reservation"},
     {"publishing", "to_host"},
@@ -38,7 +38,8 @@ LAYERS = (
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
-    *("bounds", "errors", "words", "added_host", "addressing", "forward", "limit", "publishing"),
+    *("bounds", "errors", "log", "words", "added_host", "addressing", "forward", "limit"),
+    "publishing",
     *("reservation", "to_host", "config", "exit_status", "limits", "resolv_conf", "ipv6_default"),
     *("socket_file", "state_folder"),
 }

@@ -3,7 +3,6 @@
 import argparse
 
 import rootlessnet
-from rootlessnet.cli import output
 from rootlessnet.cli.network_options import (
     PORTS_HELP,
     NetworkArguments,
@@ -20,6 +19,9 @@ the file NETNS_PATH. Digits alone are a PID: write ./123 for such a file."""
 
 _EPILOG = f"""\
 {PORTS_HELP}
+log:
+  SIGUSR1 has counters and connections written to the log.
+
 examples:
   a namespace made by unshare(1), with a port published
     unshare --user --map-root-user --net sleep infinity &
@@ -40,9 +42,10 @@ class _Arguments(NetworkArguments):
 
 def attach(words: list[str]) -> int:
     """Serve the namespace that `words` name until it ends; returns the exit status."""
-    config, hardening = _read(words)
+    config, arguments = _read(words)
+    log = arguments.open_log()
     return rootlessnet.serve(
-        config, published=tell_published, tell=output.complain, hardening=hardening
+        config, published=tell_published(log), log=log, hardening=arguments.hardening
     )
 
 
@@ -51,8 +54,8 @@ def parse(words: list[str]) -> AttachConfig:
     return _read(words)[0]
 
 
-def _read(words: list[str]) -> tuple[AttachConfig, bool]:
-    """The config, and whether to harden this process."""
+def _read(words: list[str]) -> tuple[AttachConfig, NetworkArguments]:
+    """The config, and the options for this process."""
     parser = Parser("attach", "[options] PID|NETNS_PATH", _DESCRIPTION, _EPILOG)
     add_network_options(parser)
     group = parser.add_argument_group("namespaces")
@@ -72,4 +75,4 @@ def _read(words: list[str]) -> tuple[AttachConfig, bool]:
         network=arguments.network_config(),
         name=arguments.name,
     )
-    return config, arguments.hardening
+    return config, arguments

@@ -3,13 +3,14 @@ that makes one.
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from rootlessnet.added_host import AddedHost, parse_added_host
 from rootlessnet.addressing import DEFAULT_CIDR, DEFAULT_CIDR6, Plan6, parse_cidr, parse_cidr6
-from rootlessnet.cli import output
+from rootlessnet.cli.log_options import LogArguments, add_log_options
 from rootlessnet.cli.parser import Parser
 from rootlessnet.config import (
     DEFAULT_MTU,
@@ -26,6 +27,7 @@ from rootlessnet.config import (
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward, parse_forwards
 from rootlessnet.limit import Limit, bounds_of, defaults, parse_limit
+from rootlessnet.log import Log
 from rootlessnet.publishing import PublishAll, parse_host_ip, parse_publish_all
 from rootlessnet.reservation import Reservation, parse_reservation
 from rootlessnet.to_host import ToHost, parse_to_host
@@ -50,7 +52,7 @@ _DEFAULTS = NetworkConfig()
 _DEFAULTS_6 = Plan6(DEFAULT_CIDR6)
 
 
-class NetworkArguments(argparse.Namespace):
+class NetworkArguments(LogArguments):
     """The parsed options."""
 
     name: str | None
@@ -285,8 +287,9 @@ def add_network_options(parser: Parser) -> None:
         "debugger (default: given up once COMMAND runs, as far as the kernel lets it; `rootlessnet "
         "doctor` tells)",
     )
+    add_log_options(parser)
 
 
-def tell_published(forward: Forward) -> None:
-    """Say which port of the host was found, where the words left it open."""
-    output.complain(f"published {forward}")
+def tell_published(log: Log) -> Callable[[Forward], None]:
+    """What says which port of the host was found, where the words left it open."""
+    return lambda forward: log.info(f"published {forward}")

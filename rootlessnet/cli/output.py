@@ -36,10 +36,15 @@ def write(text: str) -> None:
 
 def complain(message: str) -> None:
     """One line on standard error, under the program's name."""
+    write_error(f"rootlessnet: {one_line(message)}\n")
+
+
+def write_error(line: str) -> None:
+    """A line that is one, with its end, on standard error."""
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write(f"rootlessnet: {one_line(message)}\n")
+        sys.stderr.write(line)
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr)  # nowhere is left to say so; the exit status tells

@@ -4,7 +4,6 @@ import argparse
 import os
 
 import rootlessnet
-from rootlessnet.cli import output
 from rootlessnet.cli.network_options import (
     PORTS_HELP,
     NetworkArguments,
@@ -22,6 +21,10 @@ What stands after COMMAND belongs to COMMAND."""
 
 _EPILOG = f"""\
 {PORTS_HELP}
+log:
+  SIGUSR1 has counters and connections written to the log; COMMAND gets that
+  signal too, unless it would die of it.
+
 examples:
   a shell whose network is its own
     rootlessnet run
@@ -50,9 +53,10 @@ class _Arguments(NetworkArguments):
 
 def run(words: list[str]) -> int:
     """Run the command that `words` describe and return its exit status."""
-    config, hardening = _read(words)
+    config, arguments = _read(words)
+    log = arguments.open_log()
     return rootlessnet.run(
-        config, published=tell_published, tell=output.complain, hardening=hardening
+        config, published=tell_published(log), log=log, hardening=arguments.hardening
     )
 
 
@@ -61,8 +65,8 @@ def parse(words: list[str]) -> RunConfig:
     return _read(words)[0]
 
 
-def _read(words: list[str]) -> tuple[RunConfig, bool]:
-    """The config, and whether to harden this process."""
+def _read(words: list[str]) -> tuple[RunConfig, NetworkArguments]:
+    """The config, and the options for this process."""
     parser = Parser("run", "[options] [--] [COMMAND [ARG...]]", _DESCRIPTION, _EPILOG)
     add_network_options(parser)
     group = parser.add_argument_group("namespaces")
@@ -96,7 +100,7 @@ def _read(words: list[str]) -> tuple[RunConfig, bool]:
         pid_namespace=arguments.pid_namespace,
         name=arguments.name,
     )
-    return config, arguments.hardening
+    return config, arguments
 
 
 def _shell() -> str:

@@ -14,6 +14,7 @@ from rootlessnet import __version__
 from rootlessnet.cli import getopt, output
 from rootlessnet.cli.getopt import OPERAND, Option
 from rootlessnet.errors import RootlessnetError, UsageError
+from rootlessnet.log import Log
 
 if TYPE_CHECKING:
     from rootlessnet.config import AttachConfig
@@ -62,7 +63,8 @@ def slirp4netns(words: list[str]) -> int:
         import rootlessnet
 
         config, sandbox = found
-        return rootlessnet.serve(config, tell=output.complain, hardening=True, sandbox=sandbox)
+        log = Log(lambda _level, text: output.complain(text))
+        return rootlessnet.serve(config, log=log, hardening=True, sandbox=sandbox)
     except RootlessnetError as error:
         output.complain(str(error))
         return 1

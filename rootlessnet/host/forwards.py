@@ -20,6 +20,7 @@ from rootlessnet.host.listener import Listener
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.sockets import HostSockets
 from rootlessnet.host.splice import is_loopback
+from rootlessnet.log import Log
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
 from rootlessnet.tcp.connection import Connection
@@ -34,17 +35,14 @@ class Forwards:
         reactor: Reactor,
         gateway: Gateway,
         sockets: HostSockets,
-        tell: Callable[[str], None],
+        log: Log,
         address: HostAddress | None = None,
     ) -> None:
-        """`tell` is called once, with a line for the user, when clients wait for others to end;
-        `address` is the host's for forwards that name none, None: every address.
-        """
+        """`address` is the host's for forwards that name none, None: every address."""
         self._reactor = reactor
         self._gateway = gateway
         self._sockets = sockets
-        self._tell = tell
-        self._has_told = False
+        self._log = log
         self.address = address
         self._closers: dict[Forward, list[Callable[[], None]]] = {}
 
@@ -143,12 +141,11 @@ class Forwards:
             inbound.abort()
 
     def _no_room(self) -> None:
-        if not self._has_told:
-            self._has_told = True
-            self._tell(
-                "published ports have no room for more connections: clients wait until others "
-                f"end; for more, {limits.MORE_DESCRIPTORS}"
-            )
+        self._log.fault(
+            "no room for clients",
+            "published ports have no room for more connections: clients wait until others end; "
+            f"for more, {limits.MORE_DESCRIPTORS}",
+        )
 
     def _open_udp(self, bound: socket.socket, forward: Forward) -> Callable[[], None]:
         port = self._gateway.udp.publish(forward.guest_port, _guest_of(forward))

@@ -50,9 +50,9 @@ class Reactor:
         self._gateway = gateway
 
     def add(self, descriptor: int, events: int, callback: Callable[[int], None]) -> None:
-        """Call back with the events of a descriptor."""
-        self._callbacks[descriptor] = callback
+        """Call back with the events of a descriptor. Raises OSError when the kernel has no room."""
         self._epoll.register(descriptor, events)
+        self._callbacks[descriptor] = callback
         self._added.add(descriptor)
 
     def add_hangup(self, descriptor: int, callback: Callable[[], None]) -> None:

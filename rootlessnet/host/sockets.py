@@ -8,10 +8,12 @@ from rootlessnet.bounds import DEFAULTS
 from rootlessnet.host.datagram import DatagramSocket
 from rootlessnet.host.dns.resolver import Resolver
 from rootlessnet.host.dns.stream import DnsStream
+from rootlessnet.host.faults import socket_refused
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.sources import Sources
 from rootlessnet.host.splice import Splices, SpliceTable
 from rootlessnet.host.tcp import TcpSocket
+from rootlessnet.log import Log
 from rootlessnet.stack.host import Receiver
 from rootlessnet.wire.families import IPV4, IPV6, Family
 
@@ -22,9 +24,14 @@ class HostSockets:
     """The host's actions on ordinary sockets."""
 
     def __init__(
-        self, reactor: Reactor, resolver: Resolver, sources: Sources | None = None
+        self,
+        reactor: Reactor,
+        resolver: Resolver,
+        sources: Sources | None = None,
+        log: Log | None = None,
     ) -> None:
         self._reactor = reactor
+        self._log = log or Log()
         self._sources = sources or Sources()
         self._resolver = resolver
         self._tcp: set[TcpSocket] = set()
@@ -41,10 +48,10 @@ class HostSockets:
 
     def open_tcp(self) -> TcpSocket:
         """A socket that is to connect, or to be that of a client of a published port."""
-        return TcpSocket(self._reactor, self._tcp, self._sources)
+        return TcpSocket(self._reactor, self._tcp, self._sources, self._log)
 
     def open_udp(self, receiver: Receiver, family: Family) -> DatagramSocket:
-        bound = socket.socket(_FAMILIES[family.version], socket.SOCK_DGRAM)
+        bound = self._socket(family, 0)
         try:
             if family is IPV6:
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -55,7 +62,7 @@ class HostSockets:
             raise
 
     def open_echo(self, receiver: Receiver, family: Family) -> DatagramSocket:
-        ping = socket.socket(_FAMILIES[family.version], socket.SOCK_DGRAM, family.icmp.protocol)
+        ping = self._socket(family, family.icmp.protocol)
         try:
             self._sources.bind(ping)
             return DatagramSocket(self._reactor, ping, receiver, self._datagrams)
@@ -101,6 +108,14 @@ class HostSockets:
             if table is not None:
                 table.close()
         self._resolver.close()
+
+    def _socket(self, family: Family, protocol: int) -> socket.socket:
+        """For datagrams. Raises OSError."""
+        try:
+            return socket.socket(_FAMILIES[family.version], socket.SOCK_DGRAM, protocol)
+        except OSError as error:
+            socket_refused(self._log, error.errno or 0)
+            raise
 
     def search_domains(self) -> Sequence[str]:
         return self.search_list

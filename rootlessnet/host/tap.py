@@ -15,7 +15,9 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
+from rootlessnet.host.faults import frame_refused
 from rootlessnet.host.reactor import LEVEL, Reactor
+from rootlessnet.log import Log
 from rootlessnet.stack.host import Payload
 from rootlessnet.wire import ethernet, ip, ipv6, segmentation, tcp, vnet
 from rootlessnet.wire.families import IPV4, IPV6, Family
@@ -44,8 +46,16 @@ class Tap:
     Without `offload`, none is asked of the kernel in either direction.
     """
 
-    def __init__(self, reactor: Reactor, fd: int, has_vnet: bool, offload: bool = True) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        fd: int,
+        has_vnet: bool,
+        offload: bool = True,
+        log: Log | None = None,
+    ) -> None:
         self._reactor = reactor
+        self._log = log or Log()
         self._fd = fd
         self.vanished: Callable[[], None] = lambda: None
         os.set_blocking(fd, False)
@@ -73,7 +83,7 @@ class Tap:
                 return
             except OSError as error:
                 if error.errno != errno.EINVAL or kind == vnet.GSO_NONE:
-                    self.refused += 1
+                    self._lose(error)
                     return
                 self.offload -= {kind}
         self._write_plain(header, payload)
@@ -94,8 +104,12 @@ class Tap:
         for frame in segmentation.segments(header, payload):
             try:
                 os.writev(self._fd, (vnet.NO_OFFLOAD, frame) if self._has_vnet else (frame,))
-            except OSError:
-                self.refused += 1
+            except OSError as error:
+                self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        self.refused += 1
+        frame_refused(self._log, error.errno or errno.EIO)
 
     def _readable(self, _events: int) -> None:
         self._read_batch()

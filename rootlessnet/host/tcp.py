@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from struct import Struct
 
+from rootlessnet.host.faults import socket_refused
 from rootlessnet.host.reactor import (
     BROKEN,
     EDGE,
@@ -24,6 +25,7 @@ from rootlessnet.host.reactor import (
     Reactor,
 )
 from rootlessnet.host.sources import Sources
+from rootlessnet.log import Log
 from rootlessnet.stack.host import OutboundFlow, SocketAddress
 from rootlessnet.tcp.connection import Connection
 
@@ -56,6 +58,7 @@ class TcpSocket:
         "_again",
         "_finished",
         "_flow",
+        "_log",
         "_more_behind",
         "_opened",
         "_orphaned",
@@ -67,8 +70,11 @@ class TcpSocket:
 
     _connection: Connection
 
-    def __init__(self, reactor: Reactor, opened: "set[TcpSocket]", sources: Sources) -> None:
+    def __init__(
+        self, reactor: Reactor, opened: "set[TcpSocket]", sources: Sources, log: Log
+    ) -> None:
         """`opened` has it from its socket's first moment to its last."""
+        self._log = log
         self._reactor = reactor
         self._sources = sources
         self._opened = opened
@@ -115,13 +121,16 @@ class TcpSocket:
             family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
             try:
                 opened = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+                self._register(opened)
             except OSError as failure:
                 error = failure.errno or errno.EMFILE
+                self._drop()
                 break
-            self._register(opened)
             try:
                 self._sources.bind_before_connect(opened, target[0])
                 error = opened.connect_ex(target)
+                if error == errno.EADDRNOTAVAIL:  # all ports are in use: later one is not
+                    error = errno.EAGAIN
             except socket.gaierror:  # a link-local address of an interface that is no more
                 error = errno.ENETUNREACH
             except OSError as failure:  # the host has lost the address
@@ -130,6 +139,7 @@ class TcpSocket:
                 return
             self._drop()
         if self._flow is not None:
+            socket_refused(self._log, error)
             self._flow.connect_failed(error)
 
     def _register(self, opened: socket.socket) -> None:

@@ -24,7 +24,7 @@ from rootlessnet.config import RunConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns import command, inbound, mounts, processes, syscalls
 from rootlessnet.netns.child import defect
-from rootlessnet.netns.messages import DESCRIPTORS_MAX, Channel, Kind, Message
+from rootlessnet.netns.messages import DESCRIPTORS_MAX, IF_HARMLESS, Channel, Kind, Message
 
 
 class Init:
@@ -126,8 +126,9 @@ class Init:
                 return False
             case Message(kind=Kind.START):
                 self._start()
-            case Message(kind=Kind.SIGNAL, number=number) if self._command:
-                os.kill(self._command, number)
+            case Message(kind=Kind.SIGNAL, number=number, text=how) if self._command:
+                if how != IF_HARMLESS or processes.minds(self._command, number):
+                    os.kill(self._command, number)
             case Message(kind=Kind.SOCKETS, number=number, text=family):
                 self._make_sockets(number, int(family))
             case Message(kind=Kind.RESOLV_CONF, text=text) if self._resolv_conf is not None:

@@ -19,7 +19,7 @@ from rootlessnet.exit_status import ExitStatus
 from rootlessnet.netns import processes, tap
 from rootlessnet.netns.child import Child
 from rootlessnet.netns.configurer import Configurer
-from rootlessnet.netns.messages import Channel, Kind, Message
+from rootlessnet.netns.messages import IF_HARMLESS, Channel, Kind, Message
 from rootlessnet.netns.tap import Tap
 from rootlessnet.netns.terminal import Terminal
 from rootlessnet.resolv_conf import ResolvConf
@@ -128,11 +128,13 @@ class Guest:
         if self._is_open:
             self._channel.send(Message(Kind.RESOLV_CONF, text=str(host)))
 
-    def send_signal(self, number: int) -> None:
-        """Send a signal to the command, which may have ended. Raises `ValueError` for no signal."""
+    def send_signal(self, number: int, *, if_harmless: bool = False) -> None:
+        """Send a signal to the command, which may have ended; with `if_harmless` only when it does
+        not have the signal's own effect on it. Raises `ValueError` for no signal.
+        """
         if number not in signal.valid_signals():
             raise ValueError(f"{number} is not the number of a signal")
-        self._channel.send(Message(Kind.SIGNAL, number))
+        self._channel.send(Message(Kind.SIGNAL, number, IF_HARMLESS if if_harmless else ""))
 
     def stop_with_command(self) -> None:
         """From now on, stop this whole process, in `poll`, when and only when the command stops.

@@ -20,6 +20,8 @@ MESSAGE_MAX = 65536  # bytes; a text is a path, a sentence or a resolv.conf
 DESCRIPTORS_MAX = 32
 ANSWER_SECONDS_MAX = 30.0  # far beyond what a slow machine needs
 
+IF_HARMLESS = "if harmless"  # only to a command that has made up its mind about the signal
+
 _HEAD = struct.Struct("!Bi")
 _INT = 4  # bytes of a descriptor
 
@@ -33,7 +35,7 @@ class Kind(IntEnum):
     INSIDE = auto()  # number: so many sockets come after these; text: first and last ephemeral port
     # parent -> init
     START = auto()  # execute the command
-    SIGNAL = auto()  # number: the signal to send to the command
+    SIGNAL = auto()  # number: the signal to send to the command; text: "" or IF_HARMLESS
     SOCKETS = auto()  # number: so many TCP sockets of the guest are wanted; text: of this family
     RESOLV_CONF = auto()  # text: what the host's says now
     # init -> parent

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rootlessnet import resolv_conf
+from rootlessnet import limits, resolv_conf
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns import interface, syscalls, user_namespace
 from rootlessnet.netns.child import Child
@@ -67,7 +67,13 @@ class Problem:
 
 
 def checks() -> Iterator[Check]:
-    """All of them, each made when it is asked for."""
+    """All of them, each made when it is asked for; none but the first without /proc."""
+    try:
+        limits.require_proc()
+    except RootlessnetError as error:
+        detail, _, remedy = str(error).partition(": ")
+        yield Problem(detail, remedy).check("/proc")
+        return
     yield check_namespaces()
     yield check_tun()
     yield check_offload()

@@ -79,6 +79,18 @@ def end_children(belongs: Callable[[int], bool] = lambda pid: True) -> None:
                 os.waitpid(pid, 0)
 
 
+def minds(pid: int, number: int) -> bool:
+    """Whether process `pid` catches, blocks or ignores a signal, so that it does not have the
+    signal's own effect. /proc must show the PID namespace that `pid` is of.
+    """
+    with suppress(OSError):  # it ended, or there is no /proc
+        for line in Path(f"/proc/{pid}/status").read_bytes().splitlines():
+            name, _, mask = line.partition(b":")
+            if name in (b"SigBlk", b"SigIgn", b"SigCgt") and int(mask, 16) >> number - 1 & 1:
+                return True
+    return False
+
+
 def user_namespace_of(pid: int) -> int:
     """The inode number of a process's user namespace, which tells it from every other one alive."""
     return os.stat(f"/proc/{pid}/ns/user").st_ino

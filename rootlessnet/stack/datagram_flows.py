@@ -20,6 +20,7 @@ say. Read: RFC 4787 4 and 5, RFC 5508, RFC 1191, RFC 8201, ip(7) for IP_MTU_DISC
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from math import inf
 
 from rootlessnet.stack.frames import Frames
@@ -75,10 +76,14 @@ class DatagramFlow(ABC):
         """Whether the guest has not spoken yet."""
         return not self._spoken
 
+    @property
+    def is_one_way(self) -> bool:
+        """Whether one of the two has not spoken yet."""
+        return not (self._spoken and self._heard)
+
     def deadline(self) -> float:
         """When the flow ends if nothing more happens."""
-        is_two_way = self._spoken and self._heard
-        return self.active + (TWO_WAY_TIMEOUT if is_two_way else ONE_WAY_TIMEOUT)
+        return self.active + (ONE_WAY_TIMEOUT if self.is_one_way else TWO_WAY_TIMEOUT)
 
     def outbound(self, payload: Payload, segment: int, packet: Packet, now: float) -> None:
         """Send to the remote what the guest's packet holds."""
@@ -179,6 +184,10 @@ class DatagramFlows(Timed):
 
     def __len__(self) -> int:
         return len(self._flows)
+
+    def items(self) -> Iterable[tuple[bytes, DatagramFlow]]:
+        """All of them by their keys."""
+        return self._flows.items()
 
     def get(self, key: bytes) -> DatagramFlow | None:
         return self._flows.get(key)

@@ -5,6 +5,8 @@ socket of its own and the answers get the guest's identifier back. Read: RFC 792
 icmp(7), RFC 4443 4.
 """
 
+from collections.abc import Iterable
+
 from rootlessnet.bounds import Bounds
 from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
 from rootlessnet.stack.frames import Frames
@@ -83,6 +85,10 @@ class EchoFlows:
 
     def __len__(self) -> int:
         return len(self._flows)
+
+    def flows(self) -> Iterable[tuple[bytes, DatagramFlow]]:
+        """All of them by their keys."""
+        return self._flows.items()
 
     def receive(self, packet: Packet, frame: memoryview, now: float) -> None:
         """Process an ICMP message of the guest; raises MalformedError."""

@@ -8,6 +8,7 @@ connection).
 """
 
 import errno
+from collections.abc import Iterable
 from itertools import chain
 
 from rootlessnet.bounds import Bounds
@@ -26,7 +27,7 @@ _EPHEMERAL = range(49152, 65536)  # RFC 6335
 
 _RESET = (errno.ECONNREFUSED, errno.ECONNRESET)
 # A native connect would still wait: the guest sends its SYN again, and a new connect may succeed.
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN)
 _SILENT = (errno.ETIMEDOUT, *_EXHAUSTED)
 
 
@@ -80,6 +81,10 @@ class TcpFlows:
 
     def __len__(self) -> int:
         return len(self._flows)
+
+    def connections(self) -> Iterable[tuple[bytes, Connection]]:
+        """All of them, oldest first, by their keys."""
+        return self._flows.items()
 
     def receive(self, packet: Packet, frame: memoryview, now: float) -> None:
         """Process a packet of the guest; raises MalformedError."""

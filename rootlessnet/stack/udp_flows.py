@@ -4,7 +4,7 @@ A packet of the guest belongs to a flow, by its addresses and ports, whoever spo
 look-up serves both directions of both kinds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from rootlessnet.bounds import Bounds
 from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
@@ -116,6 +116,10 @@ class UdpFlows:
 
     def __len__(self) -> int:
         return len(self._flows)
+
+    def flows(self) -> Iterable[tuple[bytes, DatagramFlow]]:
+        """All of them by their keys."""
+        return self._flows.items()
 
     def receive(self, packet: Packet, frame: memoryview, now: float) -> None:
         """Process a packet of the guest; raises MalformedError."""

@@ -75,6 +75,11 @@ class Connection(Sender):
         """How many bytes of the guest the user has yet to take."""
         return len(self._receive_buffer)
 
+    @property
+    def queued(self) -> int:
+        """How many bytes of the user the guest has yet to acknowledge."""
+        return self._queue.size
+
     def may_be_reopened_by(self, segment: Segment) -> bool:
         """Whether a SYN on the same four-tuple begins a new connection (RFC 9293 MAY-2)."""
         newer = distance(self.rcv_nxt, segment.seq) >= 0

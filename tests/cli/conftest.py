@@ -9,6 +9,7 @@ import pytest
 
 from rootlessnet.config import AttachConfig, RunConfig
 from rootlessnet.forward import Forward
+from rootlessnet.log import Log
 
 
 @dataclass
@@ -48,7 +49,7 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
         guest: Rooms,
         config: RunConfig | AttachConfig,
         published: Callable[[Forward], None],
-        tell: Callable[[str], None],
+        log: Log,
         hardening: bool,
         sandbox: bool = False,
     ) -> int:
@@ -57,7 +58,7 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
         for forward in rooms.published:
             published(forward)
         for line in rooms.news:
-            tell(line)
+            log.info(line)
         rooms.hardened = hardening
         rooms.calls.append("serve")
         return rooms.serve()

@@ -172,7 +172,7 @@ def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
     wanted = f"{MARK}={mark}".encode()
     deadline = time.monotonic() + PATIENCE
-    while (left := _carriers(wanted)) and time.monotonic() < deadline:
+    while (left := carriers(wanted)) and time.monotonic() < deadline:
         time.sleep(0.01)
     for pid in left:
         with suppress(ProcessLookupError):
@@ -180,7 +180,7 @@ def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert not left, f"left behind: {', '.join(left.values())}"
 
 
-def _carriers(mark: bytes) -> dict[int, str]:
+def carriers(mark: bytes) -> dict[int, str]:
     """The command lines, by process id, of those that have `mark` in their environment."""
     carriers = {}
     for entry in Path("/proc").iterdir():

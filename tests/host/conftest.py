@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from rootlessnet.host.forwards import Forwards
+from rootlessnet.log import Log
 from rootlessnet.stack.host import SocketAddress
 from tests.host.recorder import Opened, open_on
 from tests.host.world import LOOPBACK, LOOPBACK_6, FarEnd, HostReactor, HostWorld
@@ -66,7 +67,8 @@ def told() -> list[str]:
 
 @pytest.fixture
 def forwards(world: HostWorld, told: list[str]) -> Iterator[Forwards]:
-    made = Forwards(world.reactor, world.gateway, world.host, told.append)
+    log = Log(lambda _level, text: told.append(text))
+    made = Forwards(world.reactor, world.gateway, world.host, log)
     yield made
     made.close_all()
 

@@ -277,10 +277,8 @@ def test_it_ends(all_ports: All, reactor: HostReactor) -> None:
     assert reactor.time_is_up() == 0
 
 
-def test_the_address_of_the_network_is_for_all_that_name_none(
-    world: HostWorld, told: list[str], first: int
-) -> None:
-    placed = Forwards(world.reactor, world.gateway, world.host, told.append, PLACE)
+def test_the_address_of_the_network_is_for_all_that_name_none(world: HostWorld, first: int) -> None:
+    placed = Forwards(world.reactor, world.gateway, world.host, world.log, PLACE)
     try:
         other = Forward(first + 1, 80, "tcp", ip_address("127.0.0.2"))
         mine = Forward(first, 80, "tcp", PLACE)

@@ -23,6 +23,7 @@ from rootlessnet.host.dns.own_names import OwnNames
 from rootlessnet.host.dns.resolver import Resolver
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.sockets import HostSockets
+from rootlessnet.log import Log
 from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
 from rootlessnet.stack.reach import Reach
@@ -93,8 +94,11 @@ class HostWorld:
     def __init__(self, reactor: HostReactor, servers: Sequence[SocketAddress] = ()) -> None:
         self.reactor = reactor
         self.link = FakeLink()
+        self.lines: list[str] = []  # of the log
+        self.log = Log(lambda _level, text: self.lines.append(text))
         names = OwnNames({OWN_NAME: (ip_address(GATEWAY),)})
-        self.host = HostSockets(reactor, Resolver(reactor, Nameservers(servers), names))
+        resolver = Resolver(reactor, Nameservers(servers), names)
+        self.host = HostSockets(reactor, resolver, log=self.log)
         plan = network(reach=Reach(host_loopback=True))
         self.gateway = Gateway(plan, self.link, self.host, bytes(16))
         reactor.drive(self.gateway)

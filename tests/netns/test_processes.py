@@ -1,9 +1,12 @@
 """Children found and ended, in a process that has nothing else to lose."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from rootlessnet.netns import processes, syscalls
 
@@ -57,3 +60,24 @@ def test_lives_below_its_own_user_namespace() -> None:
     own = processes.user_namespace_of(os.getpid())
     assert processes.lives_below(own, os.getpid())
     assert not processes.lives_below(own + 1, os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("prepare", "minded"),
+    [
+        ("pass", False),
+        ("signal.signal(signal.SIGUSR1, lambda *_: None)", True),
+        ("signal.signal(signal.SIGUSR1, signal.SIG_IGN)", True),
+        ("signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})", True),
+        ("signal.signal(signal.SIGUSR2, signal.SIG_IGN)", False),
+    ],
+)
+def test_who_minds_a_signal(prepare: str, minded: bool) -> None:
+    script = f"import signal, sys; {prepare}; print('ready', flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", script]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert processes.minds(process.pid, signal.SIGUSR1) is minded
+        process.communicate()
+    assert processes.minds(process.pid, signal.SIGUSR1) is False
