@@ -289,4 +289,5 @@ def test_a_guest_sees_no_instances(rootlessnet: Program, options: tuple[str, ...
     script = f"{words} ps; ls -A $XDG_RUNTIME_DIR/rootlessnet; {words} run --name web -- echo works"
     done = rootlessnet.run("run", "--name", "web", *options, "--", "sh", "-c", script)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["NAME", "PID", "AGE", "PORTS", "COMMAND", "works"]
+    heading, *others = done.stdout.splitlines()
+    assert (heading.split()[0], others) == ("NAME", ["works"])
