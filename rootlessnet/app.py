@@ -290,9 +290,8 @@ class Instance:
         guest.start_command()
         network = self._config.network
         if network.splice:
-            splices = self._sockets.splice(
-                guest.make_sockets, str(network.guest), network.bounds.splices
-            )
+            addresses = [str(one.guest) for one in (network, network.plan6) if one is not None]
+            splices = self._sockets.splice(guest.make_sockets, addresses, network.bounds.splices)
             guest.sockets_made = splices.arrived
         self._watch(guest.fileno(), guest.poll)
         self._listen()

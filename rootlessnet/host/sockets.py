@@ -83,11 +83,11 @@ class HostSockets:
     def splice(
         self,
         ask: Callable[[int, int], bool],
-        guest_address: str,
+        guest_addresses: Sequence[str],
         most: int = DEFAULTS.splices,
     ) -> Splices:
         """From now on clients on the loopback are spliced; the arguments are those of `Splices`."""
-        self.splices = Splices(self._reactor, ask, guest_address, self.capacity(), most)
+        self.splices = Splices(self._reactor, ask, guest_addresses, self.capacity(), most)
         return self.splices
 
     def unfinished(self) -> dict[object, tuple[int, int]]:

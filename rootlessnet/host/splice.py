@@ -2,8 +2,9 @@
 
 Those of clients on the host's loopback to published TCP ports do not pass the TAP. A socket made in
 the guest's namespace connects to the port there: on 127.0.0.1, where that is refused on the guest's
-own address, and last on ::1. When all are refused, or none answers in time, the client is reset. In
-the other direction, for which see `to_host`, the client is the guest's and its server the host's.
+own address, then on ::1 and on its own address of IPv6. When all are refused, or none answers in
+time, the client is reset. In the other direction, for which see `to_host`, the client is the
+guest's and its server the host's.
 
 From then on what one socket receives is written to the other: little by recv(2) and send(2), which
 need no second look to know that the source is empty; much through a pipe by splice(2), which does
@@ -448,19 +449,21 @@ class Splices(SpliceTable):
         self,
         reactor: Reactor,
         ask: Callable[[int, int], bool],
-        guest_address: str,
+        guest_addresses: Sequence[str],
         capacity: int,
         most: int,
     ) -> None:
-        """`ask` and `capacity` are those of `Stock`; `guest_address` is the guest's own; `most` is
-        that of `SpliceTable`.
+        """`ask` and `capacity` are those of `Stock`; `guest_addresses` are the guest's own; `most`
+        is that of `SpliceTable`.
         """
         self._stocks = {
             family: Stock(reactor, family, ask, capacity)
             for family in (socket.AF_INET, socket.AF_INET6)
         }
-        # The last needs a socket of its own.
-        targets = (_LOOPBACK, guest_address, _LOOPBACK_6)[: 2 + _has_ipv6()]
+        targets = [_LOOPBACK, _LOOPBACK_6, *guest_addresses]
+        if not _has_ipv6():
+            targets = [one for one in targets if ":" not in one]
+        targets.sort(key=lambda one: ":" in one)  # those of IPv6 need a socket of their own
         stock, stock_6 = self._stocks.values()
         super().__init__(reactor, targets, stock, stock_6, capacity, most=most)
 

@@ -19,6 +19,7 @@ from tests.e2e.outside import ADDRESS, ADDRESS_6, Outside, peer
 pytestmark = [pytest.mark.usefixtures("needs_namespaces"), needs("curl", "socat", "nsenter")]
 
 LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
+GUEST_6 = "fd72:6c6e:6574::100"
 REFUSED = 7  # curl's exit status for a connection that was not made
 WAIT = ("sh", "-c", "echo ready; exec cat")
 
@@ -83,6 +84,18 @@ def test_ports_come_and_go(outside: Outside) -> None:
         assert refuses(curl, ADDRESS, 8000)
         with web_server(guest, 8000, "::"):  # which has IPv4 as well
             wait_for(lambda: reaches(curl, ADDRESS, 8000), "port 8000 again")
+
+
+def test_a_server_on_ipv6_alone(outside: Outside) -> None:
+    """Clients of every address reach it, in whichever family."""
+    curl = outside.program("curl")
+    with make_guest(outside, "-P", "--name", "all") as guest, web_server(guest, 8000, GUEST_6):
+        for address in (ADDRESS, ADDRESS_6, LOOPBACK, LOOPBACK_6):
+            wait_for(partial(reaches, curl, address, 8000), f"port 8000 of {address}")
+        question = peer("udp", "exchange", ADDRESS_6, 5353, 100)
+        with guest.program(*peer("udp", "echo", GUEST_6, 5353)).serving():
+            wait_for(lambda: outside.program(*question).run().stdout == "100\n", "port 5353")
+        assert ports(outside, "all")[0] == "8000:8000/tcp"
 
 
 def test_what_listens_on_the_guests_loopback_alone(outside: Outside) -> None:

@@ -29,7 +29,7 @@ class Supply:
         self._reactor = world.reactor
         self.asked: list[tuple[int, int]] = []  # families and numbers
         self.is_held = self.is_over = False
-        self.splices: Splices = world.host.splice(self.ask, GUEST_ADDRESS)
+        self.splices: Splices = world.host.splice(self.ask, [GUEST_ADDRESS])
 
     def ask(self, family: int, count: int) -> bool:
         if self.is_over:
