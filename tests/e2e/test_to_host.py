@@ -17,7 +17,7 @@ from tests.e2e.test_publish_all import WAIT, ports, reaches, web_server
 
 pytestmark = [pytest.mark.usefixtures("needs_namespaces"), needs("curl", "nsenter")]
 
-GATEWAY = "10.0.2.2"
+GATEWAY, GATEWAY_6 = "10.0.2.2", "fd72:6c6e:6574::2"
 LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
 
 
@@ -28,7 +28,10 @@ def exchanged(guest: Guest, protocol: str, address: str, port: int) -> str:
 
 
 def test_tcp(outside: Outside) -> None:
-    """At the guest's own loopback and at the gateway; no other port of the host is."""
+    """At the guest's own loopback and at the gateway; no other port of the host is.
+
+    The gateway's address of IPv6 leads to 127.0.0.1 as well, where ::1 refuses.
+    """
     with (
         web_server(outside, 5432, LOOPBACK),
         web_server(outside, 5433, LOOPBACK),
@@ -36,9 +39,9 @@ def test_tcp(outside: Outside) -> None:
     ):
         curl = guest.program("curl")
         for port in (5432, 8000):
-            for address in (LOOPBACK, LOOPBACK_6, GATEWAY):
+            for address in (LOOPBACK, LOOPBACK_6, GATEWAY, GATEWAY_6):
                 assert reaches(curl, address, port), (address, port)
-        for address in (LOOPBACK, LOOPBACK_6, GATEWAY, ADDRESS):
+        for address in (LOOPBACK, LOOPBACK_6, GATEWAY, GATEWAY_6, ADDRESS):
             assert not reaches(curl, address, 5433)
         assert not reaches(curl, ADDRESS, 5432)  # of the host's loopback alone
 
@@ -49,7 +52,7 @@ def test_a_server_on_ipv6_alone(outside: Outside) -> None:
         make_guest(outside, "--to-host", "8000:5432") as guest,
     ):
         curl = guest.program("curl")
-        for address in (LOOPBACK, LOOPBACK_6, GATEWAY):
+        for address in (LOOPBACK, LOOPBACK_6, GATEWAY, GATEWAY_6):
             assert reaches(curl, address, 8000), address
 
 
@@ -58,7 +61,7 @@ def test_much_and_both_ways(outside: Outside) -> None:
         outside.program(*peer("tcp", "echo", LOOPBACK, 5432)).serving(),
         make_guest(outside, "--to-host", "5432") as guest,
     ):
-        for address in (LOOPBACK, GATEWAY):
+        for address in (LOOPBACK, GATEWAY, GATEWAY_6):
             for role, answer in (("exchange", "200"), ("connect_often", "200"), ("ask", "same")):
                 done = guest.program(*peer("tcp", role, address, 5432, 200)).run()
                 assert done.stdout.strip() == answer, (role, address)
@@ -68,11 +71,13 @@ def test_udp(outside: Outside) -> None:
     with (
         outside.program(*peer("udp", "echo", LOOPBACK, 5353)).serving(),
         outside.program(*peer("udp", "echo", LOOPBACK, 5354)).serving(),
+        outside.program(*peer("udp", "echo", LOOPBACK_6, 5353)).serving(),
         make_guest(outside, "--to-host", "53:5353/udp") as guest,
     ):
-        for address in (LOOPBACK, LOOPBACK_6, GATEWAY):
+        for address in (LOOPBACK, LOOPBACK_6, GATEWAY, GATEWAY_6):
             assert exchanged(guest, "udp", address, 53) == "1000", address
-        assert exchanged(guest, "udp", GATEWAY, 5354) == "ENETUNREACH"
+        for address in (GATEWAY, GATEWAY_6):
+            assert exchanged(guest, "udp", address, 5354) == "ENETUNREACH"
         assert exchanged(guest, "udp", LOOPBACK, 5354) == "ECONNREFUSED"
         assert exchanged(guest, "tcp", LOOPBACK, 53) == "ECONNREFUSED"
 
