@@ -295,6 +295,18 @@ def test_port(world: World) -> None:
     assert world.ask({"execute": "port_add"}) == error("bad arguments.ports")
 
 
+def test_ports_beyond_what_can_be_found_while_packets_wait(world: World) -> None:
+    def add(*ports: str) -> object:
+        return world.ask({"execute": "port_add", "arguments": {"ports": ports}})
+
+    answer = add("1-1000", "2001-2025/udp")
+    assert isinstance(answer, dict)
+    assert "host ports for 1025 ports at once" in answer["error"]["desc"]
+    assert world.instance.published == ()
+    add("1-1000", "2001-2024/udp", "5001-5200:1-200")
+    assert len(world.instance.published) == 1224
+
+
 # ── clients of every kind ────────────────────────────────────────────────────────────────────────
 
 
