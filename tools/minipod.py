@@ -30,25 +30,12 @@ from typing import NamedTuple, NoReturn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for a start in a checkout
 
 import rootlessnet
-from rootlessnet import (
-    Forward,
-    InstanceDescription,
-    NetworkConfig,
-    RootlessnetError,
-    RunConfig,
-    parse_forwards,
-)
+from rootlessnet import Forward, InstanceDescription, NetworkConfig, RootlessnetError, RunConfig
 
 INSIDE = (sys.executable, "-I", str(Path(__file__).resolve()), "inside")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
-LINKS = {
-    "fd": "/proc/self/fd",
-    "ptmx": "pts/ptmx",
-    "stderr": "/proc/self/fd/2",
-    "stdin": "/proc/self/fd/0",
-    "stdout": "/proc/self/fd/1",
-}
+DESCRIPTORS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 NOT_MADE, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127  # exit statuses, as podman has them
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -115,17 +102,6 @@ def find(name: str) -> InstanceDescription:
         if instance.name == name:
             return instance
     raise RootlessnetError(f"no container {name!r} runs: minipod ps shows those that do")
-
-
-def ps() -> None:
-    """List the containers: name, process, command."""
-    for instance, container in containers():
-        print(instance.name, instance.pid, shlex.join(container.command), sep="\t")
-
-
-def port(name: str) -> None:
-    """List the ports that a container publishes."""
-    print(*find(name).ports, sep="\n")
 
 
 def execute(name: str, command: list[str]) -> NoReturn:
@@ -209,8 +185,9 @@ def change_root(container: Words) -> None:
     ):
         os.mkdir(directory)
         mount(kind, directory, kind, MS_NOSUID | MS_NOEXEC, options)
-    for name, target in LINKS.items():
-        os.symlink(target, f"/dev/{name}")
+    for name, descriptor in DESCRIPTORS.items():
+        os.symlink(f"/proc/self/fd{descriptor}", f"/dev/{name}")
+    os.symlink("pts/ptmx", "/dev/ptmx")
     Path("/dev/hosts").write_text(f"127.0.0.1 localhost {container.name}\n::1 localhost\n")
     sources["/etc/hosts"] = os.open("/dev/hosts", os.O_PATH)
     for target, source in sources.items():
@@ -257,25 +234,34 @@ def parse(words: Sequence[str]) -> Words:
     parser = argparse.ArgumentParser("minipod", description="Containers for everybody.")
     subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
     for name in ("run", "inside"):
-        one = subcommands.add_parser(name, help="run a command in a container")
-        add = one.add_argument
+        add = subcommands.add_parser(name, help="run a command in a container").add_argument
         add("--name", default=f"pod-{secrets.token_hex(4)}", help="default: a random one")
         published = "[ADDRESS:][HOST_PORT:]PORT[/udp]"
-        add("-p", "--publish", action="append", default=[], metavar=published, type=parse_forwards)
+        add(
+            "-p",
+            "--publish",
+            action="append",
+            default=[],
+            metavar=published,
+            type=rootlessnet.parse_forwards,
+        )
         add("-e", "--env", action="append", default=[], metavar="NAME=VALUE", type=setting)
         add("-v", "--volume", action="append", default=[], metavar="HOST:GUEST[:ro]", type=volume)
         add("-w", "--workdir", default="/", metavar="DIR", help="default: /")
         add("--rootfs", required=True, metavar="DIR", help="the root of the file system")
         add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
-    subcommands.add_parser("ps", help="list the containers")
-    one = subcommands.add_parser("port", help="list the ports that a container publishes")
-    one.add_argument("name", metavar="NAME")
-    one = subcommands.add_parser("exec", help="run a command beside that of a container")
-    one.add_argument("name", metavar="NAME")
-    one.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
-    one = subcommands.add_parser("stop", help="end a container")
-    one.add_argument("name", metavar="NAME")
-    one.add_argument("-t", dest="seconds", type=float, default=10, help="before SIGKILL; 10")
+    subcommands.add_parser("ps", help="list the containers: name, process, command")
+    for name, text in (
+        ("port", "list the ports that a container publishes"),
+        ("exec", "run a command beside that of a container"),
+        ("stop", "end a container"),
+    ):
+        add = subcommands.add_parser(name, help=text).add_argument
+        add("name", metavar="NAME")
+        if name == "exec":
+            add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+        if name == "stop":
+            add("-t", dest="seconds", type=float, default=10, help="before SIGKILL; 10")
     found = parser.parse_args(words, Words())
     if found.subcommand in ("run", "inside", "exec"):
         found.command = found.command[found.command[:1] == ["--"] :]
@@ -309,9 +295,10 @@ def main(words: list[str]) -> int:
             case "exec":
                 execute(found.name, found.command)
             case "ps":
-                ps()
+                for instance, container in containers():
+                    print(instance.name, instance.pid, shlex.join(container.command), sep="\t")
             case "port":
-                port(found.name)
+                print(*find(found.name).ports, sep="\n")
             case "stop":
                 stop(found.name, found.seconds)
     except RootlessnetError as error:

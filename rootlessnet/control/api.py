@@ -155,8 +155,9 @@ class _Objects:
         return self._id(published)
 
     def _remove(self, wanted: object) -> None:
+        number = _whole(wanted)
         for forward in self._instance.published:
-            if isinstance(wanted, int) and self._id(forward) == wanted:
+            if number is not None and self._id(forward) == number:
                 self._instance.withdraw(forward)
                 return
         raise BadRequest("remove_hostfwd: bad arguments.id")
@@ -232,10 +233,17 @@ def _address(arguments: dict[str, object], name: str) -> HostAddress | None:
 
 
 def _port(arguments: dict[str, object], name: str) -> int:
-    port = arguments.get(name)
-    if not isinstance(port, int) or isinstance(port, bool) or port not in PORTS:
+    port = _whole(arguments.get(name))
+    if port is None or port not in PORTS:
         raise _bad(name)
     return port
+
+
+def _whole(value: object) -> int | None:
+    """JSON has numbers of one kind: 80.0 is 80. `true` is none."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _ports(arguments: dict[str, object]) -> tuple[str, ...]:

@@ -10,6 +10,10 @@ from rootlessnet.control.protocol import Info, Publish, Withdraw
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward, parse_forwards
 
+# Ports of one request whose host port is to be found: no packet moves meanwhile, and the kernel
+# needs ever longer as its own are used up.
+MOST_SOUGHT = 1024
+
 
 class Controlled(Protocol):
     """An instance, as its clients know it."""
@@ -39,9 +43,20 @@ def perform(request: Info | Publish | Withdraw, instance: Controlled) -> object:
         case Info():
             return instance.describe().as_json()
         case Publish(ports):
-            return [str(forward) for forward in instance.publish(*ports)]
+            return [str(forward) for forward in instance.publish(*_wanted(ports))]
         case Withdraw(ports):
             return [str(forward) for forward in _withdraw(instance, ports)]
+
+
+def _wanted(texts: tuple[str, ...]) -> list[Forward]:
+    forwards = [one for text in texts for one in parse_forwards(text)]
+    sought = sum(not forward.is_settled for forward in forwards)
+    if sought > MOST_SOUGHT:
+        raise RootlessnetError(
+            f"cannot find host ports for {sought} ports at once, {MOST_SOUGHT} are possible: "
+            "name the host ports, like 8000-9999:8000-9999, or ask for fewer"
+        )
+    return forwards
 
 
 def _withdraw(instance: Controlled, texts: tuple[str, ...]) -> tuple[Forward, ...]:

@@ -76,10 +76,11 @@ def deepen_queue(name: str) -> None:
 
 
 def require_free(network: NetworkConfig) -> None:
-    """Raise `RootlessnetError` when the guest's address is in use in this network namespace."""
+    """Raise `RootlessnetError` when another interface than the TAP, which may have been made and
+    configured beforehand, has the guest's address in this network namespace.
+    """
     with _netlink() as netlink:
-        addresses = {message.get("local") for message in netlink.get_addr(family=socket.AF_INET)}
-        if str(network.guest) in addresses:
+        if str(network.guest) in _addresses_of_others(netlink, network, socket.AF_INET, "local"):
             raise RootlessnetError(
                 f"{network.guest} is the address of another interface there: "
                 "choose another network with --cidr"
@@ -87,12 +88,19 @@ def require_free(network: NetworkConfig) -> None:
         plan6 = network.plan6
         if plan6 is None:
             return
-        addresses = {message.get("address") for message in netlink.get_addr(family=socket.AF_INET6)}
-        if str(plan6.guest) in addresses:
+        if str(plan6.guest) in _addresses_of_others(netlink, network, socket.AF_INET6, "address"):
             raise RootlessnetError(
                 f"{plan6.guest} is the address of another interface there: "
                 "choose another network with --cidr6"
             )
+
+
+def _addresses_of_others(
+    netlink: "IPRoute", network: NetworkConfig, family: int, attribute: str
+) -> set[object]:
+    own = socket.if_nametoindex(network.tap_name) if exists(network.tap_name) else 0
+    messages = netlink.get_addr(family=family)
+    return {message.get(attribute) for message in messages if message["index"] != own}
 
 
 def configure(network: NetworkConfig, mac: bytes | None = None) -> bool:
@@ -113,13 +121,13 @@ def configure(network: NetworkConfig, mac: bytes | None = None) -> bool:
             netlink.link("set", index=tap, address=mac.hex(":"))
         netlink.link("set", index=tap, mtu=network.mtu, txqlen=TX_QUEUE_LENGTH, state="up")
         netlink.addr(
-            "add",
+            "replace",  # it may be there already, on an interface made beforehand
             index=tap,
             address=str(network.guest),
             prefixlen=network.cidr.prefixlen,
             broadcast=str(network.cidr.broadcast_address),
         )
-        netlink.route("add", dst="default", gateway=str(network.gateway))
+        _add_default_route(netlink, tap, socket.AF_INET, str(network.gateway))
         return plan6 is not None and _add_ipv6(netlink, tap, plan6, is_wanted=bool(network.ipv6))
 
 
@@ -136,14 +144,14 @@ def _add_ipv6(netlink: "IPRoute", tap: int, plan: Plan6, *, is_wanted: bool) -> 
     family = socket.AF_INET6
     try:
         netlink.addr(
-            "add",
+            "replace",
             index=tap,
             family=family,
             address=str(plan.guest),
             prefixlen=plan.cidr.prefixlen,
             flags=_NODAD,
         )
-        netlink.route("add", family=family, dst="default", gateway=str(plan.gateway), oif=tap)
+        _add_default_route(netlink, tap, family, str(plan.gateway))
     except NetlinkError as error:
         if error.code == errno.EEXIST:
             raise RootlessnetError(
@@ -157,6 +165,14 @@ def _add_ipv6(netlink: "IPRoute", tap: int, plan: Plan6, *, is_wanted: bool) -> 
             "(sysctl net.ipv6.conf.all.disable_ipv6=0), or give --no-ipv6"
         ) from None
     return True
+
+
+def _add_default_route(netlink: "IPRoute", tap: int, family: int, gateway: str) -> None:
+    """Unless the TAP has it already. Raises NetlinkError when another interface has one."""
+    for route in netlink.get_default_routes(family=family):
+        if (route.get("oif"), route.get("gateway")) == (tap, gateway):
+            return
+    netlink.route("add", family=family, dst="default", gateway=gateway, oif=tap)
 
 
 def lead_back(network: NetworkConfig, mark: int, preference: int) -> None:

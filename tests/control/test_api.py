@@ -238,12 +238,18 @@ def test_what_cannot_be_published_says_why(world: World) -> None:
     assert len(world.entries()) == 1
 
 
-@pytest.mark.parametrize("identity", [None, 0, 2, -1, "1", [1], 1.5])
+@pytest.mark.parametrize("identity", [None, 0, 2, -1, "1", [1], 1.5, True, 1e999])
 def test_a_port_that_is_not_there(world: World, identity: object) -> None:
     world.add()
     assert world.remove(id=identity) == error("remove_hostfwd: bad arguments.id")
     assert world.ask({"execute": "remove_hostfwd"}) == error("remove_hostfwd: bad arguments.id")
     assert len(world.entries()) == 1
+
+
+def test_a_whole_number_may_be_written_as_a_fraction(world: World) -> None:
+    assert world.add(host_port=8080.0, guest_port=8e1) == {"return": {"id": 1}}
+    assert world.instance.published == parse_forwards("0.0.0.0:8080:80")
+    assert world.remove(id=1.0) == {"return": {}}
 
 
 def test_ports_that_came_and_went_in_other_ways(world: World) -> None:
@@ -287,6 +293,18 @@ def test_port(world: World) -> None:
     }
     assert ask("add", 8080) == error("bad arguments.ports")
     assert world.ask({"execute": "port_add"}) == error("bad arguments.ports")
+
+
+def test_ports_beyond_what_can_be_found_while_packets_wait(world: World) -> None:
+    def add(*ports: str) -> object:
+        return world.ask({"execute": "port_add", "arguments": {"ports": ports}})
+
+    answer = add("1-1000", "2001-2025/udp")
+    assert isinstance(answer, dict)
+    assert "host ports for 1025 ports at once" in answer["error"]["desc"]
+    assert world.instance.published == ()
+    add("1-1000", "2001-2024/udp", "5001-5200:1-200")
+    assert len(world.instance.published) == 1224
 
 
 # ── clients of every kind ────────────────────────────────────────────────────────────────────────

@@ -102,6 +102,26 @@ def test_an_interface_made_beforehand(target: Target, kind: str) -> None:
             assert running.status() == -signal.SIGKILL
 
 
+def test_an_interface_made_beforehand_is_configured_again(target: Target) -> None:
+    """What a killed process has configured is in nobody's way, nor is what the caller has."""
+    target.inside("ip", "tuntap", "add", "name", "tap0", "mode", "tap")
+    target.inside("ip", "address", "add", "10.0.2.100/24", "dev", "tap0")
+    for _ in range(2):
+        with slirp4netns("-c", "-6", str(target.pid), "tap0") as running:
+            ping(target)
+            assert target.inside("ip", "route").count("default via 10.0.2.2 dev tap0") == 1
+            assert target.inside("ip", "-6", "route").count("default via fd00::2 dev tap0") == 1
+            assert target.inside("ip", "address", "show", "tap0").count("inet 10.0.2.100/24") == 1
+            running.process.kill()
+            assert running.status() == -signal.SIGKILL
+
+
+def test_an_address_that_another_interface_has(target: Target) -> None:
+    target.inside("ip", "address", "add", "10.0.2.100/32", "dev", "lo")
+    target.inside("ip", "tuntap", "add", "name", "tap0", "mode", "tap")
+    assert "10.0.2.100 is the address of another" in fails("-c", str(target.pid), "tap0")
+
+
 @pytest.mark.parametrize("persistent", [False, True])
 @pytest.mark.parametrize("kind", ["pid", "path"])
 def test_the_end_of_the_namespace(target: Target, kind: str, persistent: bool) -> None:
