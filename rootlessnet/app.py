@@ -120,6 +120,7 @@ class Instance:
             self._ending.callback(own_addresses.close)
         if not has_ipv6:
             wanted = replace(wanted, ipv6=False)
+            self._config = replace(config, network=wanted)
         self._names = HostNames(
             self._reactor, wanted.dns, wanted.own_names, wanted.bounds.dns_queries
         )

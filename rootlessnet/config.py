@@ -112,7 +112,8 @@ class NetworkConfig:
         check_cidr6(self.cidr6)
         require("MTU", self.mtu, int, "a number")
         _check_mtu(self.mtu)
-        if self.ipv6 and self.mtu < MTU_MIN_6:
+        asks_for_ipv6 = self.ipv6 or (self.ipv6 is None and self.cidr6 is not None)
+        if asks_for_ipv6 and self.mtu < MTU_MIN_6:
             raise UsageError(
                 f"MTU {self.mtu} is too small for IPv6: take {MTU_MIN_6} to {MTU_MAX} (bytes), "
                 "or no IPv6"

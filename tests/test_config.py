@@ -319,6 +319,7 @@ class TestConfigs:
             lambda: NetworkConfig(cidr6=IPv6Network("fd00::/120")),
             lambda: NetworkConfig(cidr6=IPv6Network("fe80::/64")),
             lambda: NetworkConfig(ipv6=True, mtu=1279),
+            lambda: NetworkConfig(cidr6=IPv6Network("fd00::/64"), mtu=1279),
             lambda: NetworkConfig(mtu=68),
             lambda: NetworkConfig(tap_name="lo"),
             lambda: NetworkConfig(dns=(IPv4Address("0.0.0.0"),)),

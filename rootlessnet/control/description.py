@@ -12,7 +12,8 @@ from rootlessnet.words import HostAddress
 
 @dataclass(frozen=True, slots=True)
 class NetworkDescription:
-    """The addresses of a guest's network, as texts, and its MTU in bytes.
+    """The addresses of a guest's network, as texts, and its MTU in bytes. Those of IPv6 are None
+    for a guest without it.
 
     `host_ip` is the host's, of ports that were published without one; None: all of them. `to_host`
     are the host's ports that the guest can reach, as `--to-host` takes them.
@@ -23,6 +24,10 @@ class NetworkDescription:
     dns: str
     guest: str
     mtu: int
+    cidr6: str | None = None
+    gateway6: str | None = None
+    dns6: str | None = None
+    guest6: str | None = None
     host_ip: str | None = None
     to_host: tuple[str, ...] = ()
 
@@ -63,6 +68,7 @@ def describe(
     open.
     """
     network = config.network
+    plan6 = network.plan6
     return InstanceDescription(
         name=name,
         pid=pid,
@@ -75,6 +81,10 @@ def describe(
             dns=str(network.dns_address),
             guest=str(network.guest),
             mtu=network.mtu,
+            cidr6=None if plan6 is None else str(plan6.cidr),
+            gateway6=None if plan6 is None else str(plan6.gateway),
+            dns6=None if plan6 is None else str(plan6.dns_address),
+            guest6=None if plan6 is None else str(plan6.guest),
             host_ip=None if host_ip is None else str(host_ip),
             to_host=tuple(map(str, network.to_host)),
         ),
@@ -103,12 +113,19 @@ def read(value: object, pid: int) -> InstanceDescription:
                 "dns": str() as dns,
                 "guest": str() as guest,
                 "mtu": int() as mtu,
+                "cidr6": str() | None as cidr6,
+                "gateway6": str() | None as gateway6,
+                "dns6": str() | None as dns6,
+                "guest6": str() | None as guest6,
                 "host_ip": str() | None as host_ip,
                 "to_host": to_host,
             },
             "ports": ports,
         }:
-            network = NetworkDescription(cidr, gateway, dns, guest, mtu, host_ip, texts(to_host))
+            six = (cidr6, gateway6, dns6, guest6)
+            network = NetworkDescription(
+                cidr, gateway, dns, guest, mtu, *six, host_ip, texts(to_host)
+            )
             words = None if command is None else texts(command)
             return InstanceDescription(
                 name, pid, float(started), words, target, network, texts(ports)

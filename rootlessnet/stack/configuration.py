@@ -62,12 +62,22 @@ class Configuration:
     def _receive_dhcp(
         self, packet: Packet, frame: memoryview, payload: memoryview, now: float
     ) -> None:
+        self._meet(frame)
         self._dhcp.receive(payload, now)
 
     def _receive_dhcpv6(
         self, packet: Packet, frame: memoryview, payload: memoryview, now: float
     ) -> None:
+        self._meet(frame)
         self._dhcpv6.receive(packet.source, ethernet.source(frame), payload, now)
+
+    def _meet(self, frame: memoryview) -> None:
+        """Where nobody knows the guest's own interface, it is that of the first client: a virtual
+        machine on a socket.
+        """
+        network = self._frames.network
+        if network.guest_mac == ethernet.BROADCAST:
+            network.guest_mac = ethernet.source(frame)
 
     @cached_property
     def _dhcp(self) -> "DhcpServer":

@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address
 
 import pytest
 from hypothesis import given
@@ -97,6 +97,7 @@ def test_what_is_no_answer(line: bytes) -> None:
         RunConfig(("sh", "-c", "caf\udce9"), NetworkConfig(mtu=1500)),
         AttachConfig(1234),
         AttachConfig("/run/netns/x"),
+        AttachConfig(1, network=NetworkConfig(ipv6=True, cidr6=IPv6Network("fd00::/64"))),
         AttachConfig(1234, network=NetworkConfig(to_host=(ToHost(1, 2), ToHost(3, 3, "udp")))),
     ],
 )

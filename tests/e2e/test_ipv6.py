@@ -4,11 +4,13 @@ Everything happens on a host of its own (`outside`), which has IPv6 because lo h
 the loopback. Read: RFC 8305 for "happy eyeballs".
 """
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.conftest import needs
+from tests.e2e.guest import make_guest
 from tests.e2e.outside import ADDRESS, ADDRESS_6, Outside, make_outside, peer
 
 GATEWAY, DNS, GUEST = "fd72:6c6e:6574::2", "fd72:6c6e:6574::3", "fd72:6c6e:6574::100"
@@ -76,6 +78,22 @@ def test_a_host_without_ipv6() -> None:
         assert GATEWAY in guest(host, "ip", "-6", "route", "show", "default", options=("--ipv6",))
 
 
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (("--cidr6", "fd00:1::/64"), ["fd00:1::/64", "fd00:1::2", "fd00:1::3", "fd00:1::100"]),
+        (("--no-ipv6",), [None] * 4),
+    ],
+)
+def test_the_addresses_are_shown(
+    host: Outside, options: tuple[str, ...], shown: list[str | None]
+) -> None:
+    with make_guest(host, *options):
+        (described,) = json.loads(host.rootlessnet.run("ps", "--json").stdout)
+    network = described["network"]
+    assert [network[key] for key in ("cidr6", "gateway6", "dns6", "guest6")] == shown
+
+
 def test_an_address_of_the_gateway_is_found_to_be_taken(host: Outside) -> None:
     script = f"""
         echo 1 > /proc/sys/net/ipv6/conf/tap0/dad_transmits
@@ -116,6 +134,8 @@ def test_attach_to_a_namespace_where_ipv6_is_disabled(host: Outside) -> None:
     ):
         assert process.stderr is not None
         assert process.stderr.readline().startswith("rootlessnet: published")
+        (described,) = json.loads(host.rootlessnet.run("ps", "--json").stdout)
+        assert described["network"]["guest6"] is None
 
 
 # ── ping ─────────────────────────────────────────────────────────────────────────────────────────

@@ -93,6 +93,26 @@ def test_edns_is_answered_with_edns() -> None:
     assert extended.edns == 0
 
 
+@pytest.mark.parametrize("payload", [512, 1232])
+def test_what_the_guest_takes_by_udp_is_not_for_own_names_to_judge(payload: int) -> None:
+    """By TCP the answer is whole, and by UDP it is cut like any other."""
+    many = OwnNames({"many": [ip_address(f"192.0.2.{number}") for number in range(200)]})
+    query = parse_query(dns.message.make_query("many", "A", use_edns=0, payload=payload).to_wire())
+    answer = many.answer(query)
+    assert answer is not None
+    (rrset,) = dns.message.from_wire(answer).answer
+    assert len(rrset) == 200
+
+
+def test_more_addresses_than_a_message_has_room_for() -> None:
+    too_many = OwnNames(
+        {"many": [ip_address(number) for number in range(1 << 24, 4200 + (1 << 24))]}
+    )
+    answer = too_many.answer(parse_query(dns.message.make_query("many", "A").to_wire()))
+    assert answer is not None
+    assert dns.message.from_wire(answer).rcode() == dns.rcode.SERVFAIL
+
+
 def test_what_dnspython_cannot_read() -> None:
     query = dns.message.make_query("db", "A").to_wire()
     broken = query[:11] + b"\1" + query[12:] + b"\0\0\1\0\1\0\0\0\0\0\3abc"  # an A record

@@ -14,6 +14,7 @@ from tests.stack.world import DNS, GATEWAY, GUEST, MTU, World, tcp, udp
 from tests.wire.oracle import GUEST_MAC, NO_OFFLOAD
 
 OTHER = "02:00:00:00:00:77"  # a node behind a bridge in the guest
+BROADCAST_MAC = "ff:ff:ff:ff:ff:ff"  # nobody said which the guest's is
 FIRST, LAST = "10.0.2.15", "10.0.2.30"
 Option = tuple[str | int, str | int | bytes]
 Options = dict[str | int, str | int | bytes]
@@ -122,6 +123,13 @@ def test_what_is_too_much_for_the_client_is_left_out(world: World) -> None:
 
 
 def test_the_guest_s_own_interface_has_the_guest_s_address(world: World) -> None:
+    assert leased(world, GUEST_MAC) == GUEST
+    assert leased(world, OTHER) == FIRST
+
+
+def test_a_machine_on_a_socket_is_the_guest() -> None:
+    """The hardware address of its interface is known from its first question on."""
+    world = World(reserved={}, guest_mac=BROADCAST_MAC)
     assert leased(world, GUEST_MAC) == GUEST
     assert leased(world, OTHER) == FIRST
 

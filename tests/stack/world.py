@@ -43,6 +43,7 @@ def network(
     ipv6: bool = True,
     dns: bool = True,
     to_host: Mapping[tuple[int, int], int] | None = None,
+    guest_mac: str = GUEST_MAC,
 ) -> Network:
     """The address plans of slirp4netns, or without DNS addresses of our own."""
     gateway, names, guest = map(ip_address, (GATEWAY, DNS, GUEST))
@@ -50,7 +51,7 @@ def network(
     if ipv6:
         gateway, names, guest = map(ip_address, (GATEWAY_6, DNS_6, GUEST_6))
         plans.append(Plan(IPv6Network("fd00::/64"), gateway, names if dns else None, guest))
-    return Network(plans, mtu, mac2str(GUEST_MAC), reach or Reach(), to_host)
+    return Network(plans, mtu, mac2str(guest_mac), reach or Reach(), to_host)
 
 
 class FakeLink:
@@ -195,12 +196,15 @@ class World:
         dns: bool = True,
         reserved: Mapping[bytes, bytes] | None = None,
         to_host: Mapping[tuple[int, int], int] | None = None,
+        guest_mac: str = GUEST_MAC,
     ) -> None:
         self.now = START
         self.host = host or FakeHost(capacity)
         self.link = FakeLink()
         gifts = reach or Reach(host_loopback=host_loopback)
-        plan = network(mtu=mtu, reach=gifts, ipv6=ipv6, dns=dns, to_host=to_host)
+        plan = network(
+            mtu=mtu, reach=gifts, ipv6=ipv6, dns=dns, to_host=to_host, guest_mac=guest_mac
+        )
         pools = [] if reserved is None else [AddressPool(free, reserved) for free in POOLS]
         self.gateway = Gateway(plan, self.link, self.host, bytes(16), pools, BOUNDS)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dns.message import Message, QueryMessage
 
 _TTL = 60  # seconds
+_LARGEST = 65535  # bytes of a DNS message
 _ADDRESSES = ((wire.A, "A", 4), (wire.AAAA, "AAAA", 6))
 
 
@@ -50,7 +51,11 @@ class OwnNames:
         response = make_response(asked, recursion_available=True)
         response.flags |= wire.AA
         self._add_records(query, asked, response)
-        return response.to_wire()
+        try:
+            # Of any size: by UDP it is cut to what the guest takes, by TCP it need not be.
+            return response.to_wire(max_size=_LARGEST)
+        except DNSException:
+            return wire.failure(query, wire.SERVFAIL)
 
     def _add_records(self, query: Query, asked: "QueryMessage", response: "Message") -> None:
         from dns import rrset
