@@ -247,13 +247,14 @@ def serve(
 
 def never_accept(address: str, port: int) -> None:
     """Listen, with a queue that is full."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with ExitStack() as stack:
-        server = stack.enter_context(socket.socket())
+        server = stack.enter_context(socket.socket(family))
         server.bind((address, port))
         server.listen(0)
         try:
             while True:
-                client = stack.enter_context(socket.socket())
+                client = stack.enter_context(socket.socket(family))
                 client.settimeout(PAUSE)
                 client.connect((address, port))
         except TimeoutError:
