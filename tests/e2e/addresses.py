@@ -24,7 +24,7 @@ class Addresses:
     no_route: str
     loopback: str
     every: str  # of a socket that listens on all
-    gateway: str  # this and the next two are of the guest's network
+    gateway: str  # this and the next three are of the guest's network
     dns: str
     guest: str
     nobody: str  # a neighbour that does not exist

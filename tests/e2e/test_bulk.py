@@ -22,7 +22,7 @@ ALL = [
 def test_a_gigabyte_each_way_outbound(outside: Outside, ip: Addresses, options: str) -> None:
     with outside.program(*peer("tcp", "mirror", ip.address, 5000)).serving():
         client = peer("tcp", "trade", ip.address, 5000, COUNT)
-        assert outbound(outside, *client, options=(*options.split(),), timeout=290) == COUNT
+        assert outbound(outside, *client, options=tuple(options.split()), timeout=290) == COUNT
 
 
 @pytest.mark.timeout(120)
