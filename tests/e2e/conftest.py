@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from rootlessnet.netns import prerequisites
+from tests.e2e.addresses import FAMILIES, Addresses
 
 if TYPE_CHECKING:
     from tests.e2e.family import Family
@@ -107,6 +108,13 @@ class Program:
                 _, error = process.communicate(timeout=PATIENCE)
                 pytest.fail(f"it should say it is ready, and said {line!r}: {error}")
             yield process
+
+
+@pytest.fixture(params=FAMILIES, ids=str)
+def ip(request: pytest.FixtureRequest) -> Addresses:
+    """The addresses of each family in turn."""
+    addresses: Addresses = request.param
+    return addresses
 
 
 @pytest.fixture

@@ -16,12 +16,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.e2e.addresses import IPV4, IPV6
 from tests.e2e.conftest import ROOT, ROOTLESSNET, Program
 
-ADDRESS = "192.0.2.1"  # where servers listen
-OTHER_ADDRESS = "198.51.100.1"  # where clients come from
-ADDRESS_6 = "2001:db8::1"
-NO_ROUTE = "203.0.113.1"
+ADDRESS, OTHER_ADDRESS, NO_ROUTE = IPV4.address, IPV4.other_address, IPV4.no_route
+ADDRESS_6 = IPV6.address
 
 _GROUP = os.getgid()  # the only one that the namespace knows
 _SETUP = f"""
@@ -29,6 +28,7 @@ ip link set lo up
 ip address add {ADDRESS}/32 dev lo
 ip address add {OTHER_ADDRESS}/32 dev lo
 ip -6 address add {ADDRESS_6}/128 dev lo
+ip -6 address add {IPV6.other_address}/128 dev lo
 """
 _OPEN_PING_SOCKETS = f"echo {_GROUP} {_GROUP} > /proc/sys/net/ipv4/ping_group_range\n"
 _KEEP = """

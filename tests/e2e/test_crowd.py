@@ -5,6 +5,7 @@ Read: getrlimit(2), RLIMIT_NOFILE; listen(2) on the queue.
 
 import pytest
 
+from tests.e2e.addresses import Addresses
 from tests.e2e.conftest import PATIENCE, ROOTLESSNET
 from tests.e2e.outside import Outside, peer
 from tests.e2e.test_last_words import tell
@@ -33,13 +34,13 @@ def test_ten_thousand(outside: Outside, options: tuple[str, ...]) -> None:
 @ways
 @pytest.mark.parametrize(("limit", "count"), [(64, 100), (256, 250)])
 def test_more_than_there_is_room_for(
-    outside: Outside, options: tuple[str, ...], limit: int, count: int
+    outside: Outside, ip: Addresses, options: tuple[str, ...], limit: int, count: int
 ) -> None:
     """None is accepted then, which is said once, and the others come as these end."""
-    server = peer("crowd", "serve", "0.0.0.0", 5000)
+    server = peer("crowd", "serve", ip.every, 5000)
     few_files = ("sh", "-c", f'ulimit -n {limit}; exec "$0" "$@"')
     words = ("run", *options, "-p", "8080:5000", "--", *server)
-    client = peer("crowd", "queue_up", LOOPBACK, 8080, count)
+    client = peer("crowd", "queue_up", ip.loopback, 8080, count)
     with (
         outside.program(*few_files, *ROOTLESSNET).serving(*words) as guest,
         outside.program(*client).started() as process,

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.addresses import Addresses
 from tests.e2e.conftest import PATIENCE, wait_for
-from tests.e2e.outside import ADDRESS, Outside, make_outside, peer
+from tests.e2e.outside import Outside, make_outside, peer
 from tests.e2e.test_tcp import line_of
 
 # The kernel of this host holds little, so most of what is sent waits in the network.
@@ -46,9 +47,9 @@ def tell(process: "subprocess.Popen[str]") -> None:
     process.stdin.flush()
 
 
-def test_an_upload_outlives_its_command(outside: Outside) -> None:
-    sink = outside.program(*peer("tcp", "read_when_told", ADDRESS, 5000))
-    upload = peer("tcp", "send_and_leave", ADDRESS, 5000)
+def test_an_upload_outlives_its_command(outside: Outside, ip: Addresses) -> None:
+    sink = outside.program(*peer("tcp", "read_when_told", ip.address, 5000))
+    upload = peer("tcp", "send_and_leave", ip.address, 5000)
     with sink.serving() as server, outside.rootlessnet.started("run", "--", *upload) as guest:
         assert line_of(guest) == "sent"
         assert line_of(server).startswith("connection")
@@ -57,10 +58,10 @@ def test_an_upload_outlives_its_command(outside: Outside) -> None:
         assert guest.wait(PATIENCE) == 0
 
 
-def test_an_answer_outlives_its_server(outside: Outside) -> None:
-    words = peer("tcp", "send_and_die", "0.0.0.0", 5000)
+def test_an_answer_outlives_its_server(outside: Outside, ip: Addresses) -> None:
+    words = peer("tcp", "send_and_die", ip.every, 5000)
     with outside.rootlessnet.serving("run", "-p", "8080:5000", "--", *words) as guest:
-        client = outside.program(*peer("tcp", "listen_when_told", ADDRESS, 8080))
+        client = outside.program(*peer("tcp", "listen_when_told", ip.address, 8080))
         with client.started() as process:
             assert line_of(process) == "connected"
             assert line_of(guest).startswith("connection")
@@ -81,10 +82,12 @@ def has_no_child(process: "subprocess.Popen[str]") -> bool:
 
 
 @pytest.mark.parametrize("how", ["terminate", "kill"])
-def test_an_upload_that_is_cut_short_is_no_complete_one(outside: Outside, how: str) -> None:
+def test_an_upload_that_is_cut_short_is_no_complete_one(
+    outside: Outside, ip: Addresses, how: str
+) -> None:
     """The far end sees a reset, never an early but regular end."""
-    sink = outside.program(*peer("tcp", "read_when_told", ADDRESS, 5000))
-    upload = peer("tcp", "send_and_leave", ADDRESS, 5000)
+    sink = outside.program(*peer("tcp", "read_when_told", ip.address, 5000))
+    upload = peer("tcp", "send_and_leave", ip.address, 5000)
     with sink.serving() as server, outside.rootlessnet.started("run", "--", *upload) as guest:
         assert line_of(guest) == "sent"
         assert line_of(server).startswith("connection")
@@ -100,10 +103,12 @@ def test_an_upload_that_is_cut_short_is_no_complete_one(outside: Outside, how: s
 
 
 @pytest.mark.parametrize("then", ["exit", "exec sleep 1000", "trap '' TERM; while :; do :; done"])
-def test_who_is_stopped_has_no_last_words_after_its_time(outside: Outside, then: str) -> None:
+def test_who_is_stopped_has_no_last_words_after_its_time(
+    outside: Outside, ip: Addresses, then: str
+) -> None:
     """The far end never reads, and the network would wait for it."""
-    sink = outside.program(*peer("tcp", "read_when_told", ADDRESS, 5000))
-    upload = shlex.join(peer("tcp", "send_and_leave", ADDRESS, 5000))
+    sink = outside.program(*peer("tcp", "read_when_told", ip.address, 5000))
+    upload = shlex.join(peer("tcp", "send_and_leave", ip.address, 5000))
     patient = outside.program(sys.executable, "-c", PATIENT)
     with sink.serving() as server, patient.started("sh", "-c", f"{upload}; {then}") as guest:
         assert line_of(guest) == "sent"

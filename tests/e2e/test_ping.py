@@ -6,12 +6,13 @@ mapped user it needs the guest's own ping sockets.
 
 import pytest
 
+from tests.e2e.addresses import FAMILIES, IPV4, IPV6, Addresses
 from tests.e2e.conftest import needs
-from tests.e2e.outside import ADDRESS, NO_ROUTE, Outside, make_outside
+from tests.e2e.outside import Outside, make_outside
 
 pytestmark = needs("ping")
 
-GATEWAY, DNS = "10.0.2.2", "10.0.2.3"
+PROHIBITED = {IPV4: "Packet filtered", IPV6: "Administratively prohibited"}
 USERS = [(), ("--map-user",)]
 
 
@@ -23,42 +24,52 @@ def ping(outside: Outside, *arguments: str, options: tuple[str, ...] = ()) -> tu
 
 
 @pytest.mark.parametrize("options", USERS, ids=["root", "user"])
-@pytest.mark.parametrize("address", [GATEWAY, DNS, ADDRESS, "127.0.0.1", "10.0.2.100"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        address
+        for ip in FAMILIES
+        for address in (ip.gateway, ip.dns, ip.address, ip.loopback, ip.guest)
+    ],
+)
 def test_answered(outside: Outside, address: str, options: tuple[str, ...]) -> None:
     status, said = ping(outside, address, options=options)
     assert status == 0, said
     assert f"bytes from {address}: icmp_seq=1" in said
 
 
-@pytest.mark.parametrize("size", ["0", "1472", "1473", "30000", "65507"])
-@pytest.mark.parametrize("address", [GATEWAY, ADDRESS])
-def test_sizes(outside: Outside, address: str, size: str) -> None:
+@pytest.mark.parametrize("packet", [28, 1500, 1501, 30000, 65535])
+def test_sizes(outside: Outside, ip: Addresses, packet: int) -> None:
     """As fragments where they are larger than the MTU."""
-    status, said = ping(outside, "-s", size, address, options=("--mtu", "1500"))
-    assert status == 0, said
-    assert f"{int(size) + 8} bytes from {address}" in said
+    message = max(packet - ip.header, 8)
+    for address in (ip.gateway, ip.address):
+        size = ("-s", str(message - 8))
+        status, said = ping(outside, *size, address, options=("--mtu", "1500"))
+        assert status == 0, said
+        assert f"{message} bytes from {address}" in said
 
 
 @pytest.mark.parametrize("options", USERS, ids=["root", "user"])
-def test_several_at_once(outside: Outside, options: tuple[str, ...]) -> None:
-    words = f"ping -n -c 3 -i 0.2 -W 10 {ADDRESS}"
+def test_several_at_once(outside: Outside, ip: Addresses, options: tuple[str, ...]) -> None:
+    words = f"ping -n -c 3 -i 0.2 -W 10 {ip.address}"
     script = f"{words} & {words} & {words}; status=$?; wait; exit $status"
     done = outside.rootlessnet.run("run", *options, "--", "sh", "-c", script)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(" 0% packet loss") == 3
 
 
-def test_no_route(outside: Outside) -> None:
-    status, said = ping(outside, NO_ROUTE)
+def test_no_route(outside: Outside, ip: Addresses) -> None:
+    told = {IPV4: "Destination Net Unreachable", IPV6: "Destination unreachable: No route"}
+    status, said = ping(outside, ip.no_route)
     assert status == 1
-    assert "Unreachable" in said
+    assert f"From {ip.gateway} icmp_seq=1 {told[ip]}" in said
 
 
 @pytest.mark.parametrize("options", USERS, ids=["root", "user"])
-def test_where_ping_sockets_are_closed(options: tuple[str, ...]) -> None:
+def test_where_ping_sockets_are_closed(ip: Addresses, options: tuple[str, ...]) -> None:
     """Only the gateway answers; for the others there is an error, not silence."""
     with make_outside(ping_sockets=False) as outside:
-        assert ping(outside, GATEWAY, options=options)[0] == 0
-        status, said = ping(outside, ADDRESS, options=options)
+        assert ping(outside, ip.gateway, options=options)[0] == 0
+        status, said = ping(outside, ip.address, options=options)
         assert status == 1
-        assert "filtered" in said
+        assert PROHIBITED[ip] in said

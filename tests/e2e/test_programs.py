@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.addresses import IPV4, IPV6, Addresses, bracketed
 from tests.e2e.conftest import ROOTLESSNET, Program, needs
-from tests.e2e.outside import ADDRESS, Outside
+from tests.e2e.outside import Outside
 
-ALL = "0.0.0.0"
 End = Callable[[str], tuple[str, ...]]  # a command line, by the address
 
 
@@ -88,20 +88,20 @@ ENDS = [(first, second), (second, first)]
 
 @needs("socat")
 @pytest.mark.parametrize(("server", "client"), ENDS, ids=["server first", "client first"])
-def test_socat_outbound(outside: Outside, server: End, client: End) -> None:
+def test_socat_outbound(outside: Outside, ip: Addresses, server: End, client: End) -> None:
     heard = half_close(
-        outside.program(*server(f"TCP-LISTEN:5000,bind={ADDRESS}")),
-        guest(outside, *client(f"TCP:{ADDRESS}:5000")),
+        outside.program(*server(f"TCP{ip.version}-LISTEN:5000,bind={bracketed(ip.address)}")),
+        guest(outside, *client(f"TCP:{ip.at(5000)}")),
     )
     assert heard == {lines_of(EARLY), lines_of(LATE)}
 
 
 @needs("socat")
 @pytest.mark.parametrize(("server", "client"), ENDS, ids=["server first", "client first"])
-def test_socat_inbound(outside: Outside, server: End, client: End) -> None:
+def test_socat_inbound(outside: Outside, ip: Addresses, server: End, client: End) -> None:
     heard = half_close(
-        published(outside, *server("TCP-LISTEN:5000")),
-        outside.program(*client(f"TCP:{ADDRESS}:8080")),
+        published(outside, *server(f"TCP{ip.version}-LISTEN:5000")),
+        outside.program(*client(f"TCP:{ip.at(8080)}")),
     )
     assert heard == {lines_of(EARLY), lines_of(LATE)}
 
@@ -121,7 +121,7 @@ class Ssh:
     def server(self, address: str) -> tuple[str, ...]:
         configuration = self._directory / "sshd_config"
         configuration.write_text(
-            f"ListenAddress {address}:5000\n"
+            f"ListenAddress {bracketed(address)}:5000\n"
             f"HostKey {self._directory / 'host'}\n"
             f"AuthorizedKeysFile {self._directory / 'user.pub'}\n"
             "PidFile none\nUsePAM no\nStrictModes no\n"
@@ -163,17 +163,18 @@ def contents(top: Path) -> dict[str, str]:
     return found
 
 
-def copies(tmp_path: Path, there: Ssh, port: int) -> tuple[str, ...]:
+def copies(tmp_path: Path, there: Ssh, ip: Addresses, port: int) -> tuple[str, ...]:
     """A command that copies a tree to the server by rsync, and from there back by ssh and tar."""
     shell = " ".join(there.client(port))
+    host = bracketed(ip.address)
     script = f"""
         set -eu
         cd '{tmp_path}'
-        rsync --recursive --links --times --rsh '{shell}' tree/ {ADDRESS}:'{tmp_path}/sent'
-        rsync --recursive --links --times --rsh '{shell}' {ADDRESS}:'{tmp_path}/sent/' fetched
+        rsync --recursive --links --times --rsh '{shell}' tree/ {host}:'{tmp_path}/sent'
+        rsync --recursive --links --times --rsh '{shell}' {host}:'{tmp_path}/sent/' fetched
         mkdir piped
         tar --create --directory fetched . |
-            {shell} {ADDRESS} cat |
+            {shell} {ip.address} cat |
             tar --extract --no-same-owner --directory piped
     """
     return ("sh", "-c", script)
@@ -192,18 +193,18 @@ def assert_copied(tree: Path) -> None:
 
 
 @needs("sshd", "ssh", "rsync")
-def test_ssh_and_rsync_outbound(outside: Outside, tree: Path) -> None:
+def test_ssh_and_rsync_outbound(outside: Outside, ip: Addresses, tree: Path) -> None:
     ssh = Ssh(tree)
-    with started(outside.program(*ssh.server(ADDRESS)), "listening on"):
-        run(guest(outside, *copies(tree, ssh, 5000)))
+    with started(outside.program(*ssh.server(ip.address)), "listening on"):
+        run(guest(outside, *copies(tree, ssh, ip, 5000)))
     assert_copied(tree)
 
 
 @needs("sshd", "ssh", "rsync")
-def test_ssh_and_rsync_inbound(outside: Outside, tree: Path) -> None:
+def test_ssh_and_rsync_inbound(outside: Outside, ip: Addresses, tree: Path) -> None:
     ssh = Ssh(tree)
-    with started(published(outside, *ssh.server(ALL)), "listening on"):
-        run(outside.program(*copies(tree, ssh, 8080)))
+    with started(published(outside, *ssh.server(ip.every)), "listening on"):
+        run(outside.program(*copies(tree, ssh, ip, 8080)))
     assert_copied(tree)
 
 
@@ -212,10 +213,12 @@ def test_ssh_and_rsync_inbound(outside: Outside, tree: Path) -> None:
 REQUESTS = 20_000
 SERVED = 10_000  # bytes
 LOADS = [
-    ("", "--h1"),
-    ("keepalive_timeout 0;", "--h1"),  # the server closes each connection after its answer
-    ("", "--no-tls-proto=h2c"),
+    (IPV4, "", "--h1"),
+    (IPV4, "keepalive_timeout 0;", "--h1"),  # the server closes each connection after its answer
+    (IPV4, "", "--no-tls-proto=h2c"),
+    (IPV6, "", "--h1"),
 ]
+LOAD_NAMES = ["keep-alive", "churn", "http2", "IPv6"]
 
 
 def nginx(directory: Path, address: str, keep: str, load: str) -> tuple[str, ...]:
@@ -223,7 +226,7 @@ def nginx(directory: Path, address: str, keep: str, load: str) -> tuple[str, ...
     (directory / "file").write_bytes(random.Random(4).randbytes(SERVED))
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = " ".join(f"{kind}_temp_path {kind};" for kind in kinds)
-    listen = f"{address}:5000" + (" http2" if "h2c" in load else "")
+    listen = f"{bracketed(address)}:5000" + (" http2" if "h2c" in load else "")
     (directory / "nginx.conf").write_text(
         "daemon off; pid nginx.pid; worker_processes 1; error_log stderr notice;\n"
         "events { worker_connections 1024; }\n"
@@ -235,9 +238,9 @@ def nginx(directory: Path, address: str, keep: str, load: str) -> tuple[str, ...
     return (program, "-e", "stderr", "-p", str(directory), "-c", str(directory / "nginx.conf"))
 
 
-def h2load(port: int, load: str) -> tuple[str, ...]:
+def h2load(ip: Addresses, port: int, load: str) -> tuple[str, ...]:
     amount = ("--requests", str(REQUESTS), "--clients", "200")
-    return ("h2load", load, *amount, f"http://{ADDRESS}:{port}/file")
+    return ("h2load", load, *amount, f"http://{ip.at(port)}/file")
 
 
 def assert_loaded(said: str) -> None:
@@ -248,16 +251,20 @@ def assert_loaded(said: str) -> None:
 
 
 @needs("nginx", "h2load")
-@pytest.mark.parametrize(("keep", "load"), LOADS, ids=["keep-alive", "churn", "http2"])
-def test_nginx_outbound(outside: Outside, tmp_path: Path, keep: str, load: str) -> None:
-    server = outside.program(*nginx(tmp_path, ADDRESS, keep, load))
+@pytest.mark.parametrize(("ip", "keep", "load"), LOADS, ids=LOAD_NAMES)
+def test_nginx_outbound(
+    outside: Outside, ip: Addresses, tmp_path: Path, keep: str, load: str
+) -> None:
+    server = outside.program(*nginx(tmp_path, ip.address, keep, load))
     with started(server, "start worker process "):
-        assert_loaded(run(guest(outside, *h2load(5000, load))).stdout)
+        assert_loaded(run(guest(outside, *h2load(ip, 5000, load))).stdout)
 
 
 @needs("nginx", "h2load")
-@pytest.mark.parametrize(("keep", "load"), LOADS, ids=["keep-alive", "churn", "http2"])
-def test_nginx_inbound(outside: Outside, tmp_path: Path, keep: str, load: str) -> None:
-    server = published(outside, *nginx(tmp_path, ALL, keep, load))
+@pytest.mark.parametrize(("ip", "keep", "load"), LOADS, ids=LOAD_NAMES)
+def test_nginx_inbound(
+    outside: Outside, ip: Addresses, tmp_path: Path, keep: str, load: str
+) -> None:
+    server = published(outside, *nginx(tmp_path, ip.every, keep, load))
     with started(server, "start worker process "):
-        assert_loaded(run(outside.program(*h2load(8080, load))).stdout)
+        assert_loaded(run(outside.program(*h2load(ip, 8080, load))).stdout)

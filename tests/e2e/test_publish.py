@@ -12,22 +12,25 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.e2e.addresses import IPV4, IPV6, Addresses, bracketed
 from tests.e2e.conftest import needs, wait_for
 from tests.e2e.outside import ADDRESS, ADDRESS_6, OTHER_ADDRESS, Outside, peer
 from tests.e2e.test_tcp import BOTH_WAYS, line_of
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
 
-GATEWAY = "10.0.2.2"
-LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
+GATEWAY = IPV4.gateway
+LOOPBACK, LOOPBACK_6 = IPV4.loopback, IPV6.loopback
 REFUSED = "ECONNREFUSED"
-# A guest that tells who asks, on the TCP and UDP ports 5000 to 5002, with the number of the port.
+# A guest that tells who asks, on the TCP and UDP ports 5000 to 5002, with the number of the port;
+# of IPv4, or with the argument 6 of IPv6.
 SERVERS = """
-import selectors, socket
+import selectors, socket, sys
+family = socket.AF_INET6 if sys.argv[1:] == ["6"] else socket.AF_INET
 ready = selectors.DefaultSelector()
 for port in (5000, 5001, 5002):
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-        bound = socket.socket(socket.AF_INET, kind)
+        bound = socket.socket(family, kind)
         bound.bind(("", port))
         if kind == socket.SOCK_STREAM:
             bound.listen()
@@ -47,10 +50,10 @@ while True:
 
 
 @contextmanager
-def published(outside: Outside, *ports: str) -> Iterator[list[str]]:
+def published(outside: Outside, *ports: str, ip: Addresses = IPV4) -> Iterator[list[str]]:
     """What a program says on standard error, line by line, that publishes ports of its servers."""
     words = [word for port in ports for word in ("-p", port)]
-    server = (sys.executable, "-c", SERVERS)
+    server = (sys.executable, "-c", SERVERS, str(ip.version))
     with outside.rootlessnet.serving("run", *words, "--", *server) as process:
         said: list[str] = []
         yield said
@@ -111,10 +114,10 @@ def test_which_addresses_answer(
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_ranges_are_paired(outside: Outside, protocol: str) -> None:
-    with published(outside, f"8000-8002:5000-5002/{protocol}") as said:
-        heard = [hear(outside, protocol, ADDRESS, port) for port in (8000, 8001, 8002, 8003)]
-    assert heard == [*(f"{port} {ADDRESS}" for port in (5000, 5001, 5002)), REFUSED]
+def test_ranges_are_paired(outside: Outside, ip: Addresses, protocol: str) -> None:
+    with published(outside, f"8000-8002:5000-5002/{protocol}", ip=ip) as said:
+        heard = [hear(outside, protocol, ip.address, port) for port in (8000, 8001, 8002, 8003)]
+    assert heard == [*(f"{port} {ip.address}" for port in (5000, 5001, 5002)), REFUSED]
     assert said == []
 
 
@@ -144,8 +147,8 @@ def test_a_free_port_is_told(
         assert hear(outside, protocol, address, int(told[1])) == f"5000 {seen}"
 
 
-def test_free_ports_for_a_range_of_the_guest(outside: Outside) -> None:
-    server = (sys.executable, "-c", SERVERS)
+def test_free_ports_for_a_range_of_the_guest(outside: Outside, ip: Addresses) -> None:
+    server = (sys.executable, "-c", SERVERS, str(ip.version))
     words = ("run", "-p", "5000-5002", "-p", "8080:5000", "--", *server)
     with outside.rootlessnet.serving(*words) as process:
         assert process.stderr is not None
@@ -153,18 +156,18 @@ def test_free_ports_for_a_range_of_the_guest(outside: Outside) -> None:
             pattern = rf"rootlessnet: published (\d+):{guest_port}/tcp\n"
             told = re.fullmatch(pattern, process.stderr.readline())
             assert told is not None
-            assert hear(outside, "tcp", ADDRESS, int(told[1])) == f"{guest_port} {ADDRESS}"
+            assert hear(outside, "tcp", ip.address, int(told[1])) == f"{guest_port} {ip.address}"
 
 
-def test_the_first_free_port_of_a_range(outside: Outside) -> None:
+def test_the_first_free_port_of_a_range(outside: Outside, ip: Addresses) -> None:
     """Twice the same words, and a third party in the midst."""
     with (
-        outside.program(*peer("tcp", "echo", ADDRESS, 8001)).serving(),
-        published(outside, "8000-8010:5000") as first,
-        published(outside, "8000-8010:5001") as second,
+        outside.program(*peer("tcp", "echo", ip.address, 8001)).serving(),
+        published(outside, "8000-8010:5000", ip=ip) as first,
+        published(outside, "8000-8010:5001", ip=ip) as second,
     ):
-        assert hear(outside, "tcp", ADDRESS, 8000) == f"5000 {ADDRESS}"
-        assert hear(outside, "tcp", ADDRESS, 8002) == f"5001 {ADDRESS}"
+        assert hear(outside, "tcp", ip.address, 8000) == f"5000 {ip.address}"
+        assert hear(outside, "tcp", ip.address, 8002) == f"5001 {ip.address}"
     assert first == ["rootlessnet: published 8000:5000/tcp"]
     assert second == ["rootlessnet: published 8002:5001/tcp"]
 
@@ -185,15 +188,19 @@ def test_attach_tells_as_well(outside: Outside) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-@pytest.mark.parametrize("form", [f"{ADDRESS}:8080:5000", "8080:5000", "8080:5000/{}4"])
-def test_who_holds_a_port_is_told(outside: Outside, protocol: str, form: str) -> None:
-    with outside.program(*peer(protocol, "echo", ADDRESS, 8080)).serving() as holder:
-        text = form.format(protocol)
-        said = refusal(outside, text if "/" in text else f"{text}/{protocol}")
+@pytest.mark.parametrize(
+    "form", ["{host}:5000/{protocol}", "8080:5000/{protocol}", "8080:5000/{protocol}{version}"]
+)
+def test_who_holds_a_port_is_told(
+    outside: Outside, ip: Addresses, protocol: str, form: str
+) -> None:
+    with outside.program(*peer(protocol, "echo", ip.address, 8080)).serving() as holder:
+        words = form.format(host=ip.at(8080), protocol=protocol, version=ip.version)
+        said = refusal(outside, words)
         name = subprocess.run(
             ["ps", "-o", "comm=", "-p", str(holder.pid)], capture_output=True, text=True, check=True
         ).stdout.strip()
-    address = ADDRESS if form.startswith(ADDRESS) else "0.0.0.0"
+    address = ip.address if "host" in form else ip.every
     assert said.endswith(
         f"/{protocol}: port 8080 is in use on {address} (EADDRINUSE) "
         f"by {name!r} (process {holder.pid}): stop it, or take another port"
@@ -235,9 +242,10 @@ def test_a_range_without_a_free_port(outside: Outside) -> None:
     assert f"(process {last.pid})" in said
 
 
-def test_an_address_of_another_host(outside: Outside) -> None:
-    assert refusal(outside, "203.0.113.77::5000") == (
-        "cannot publish 203.0.113.77::5000/tcp: 203.0.113.77 is not an address of this host "
+def test_an_address_of_another_host(outside: Outside, ip: Addresses) -> None:
+    words = f"{bracketed(ip.no_route)}::5000"
+    assert refusal(outside, words) == (
+        f"cannot publish {words}/tcp: {ip.no_route} is not an address of this host "
         "(EADDRNOTAVAIL): take one of its own, or leave it out for all"
     )
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.addresses import IPV4, Addresses
 from tests.e2e.conftest import Program, needs
 from tests.e2e.outside import ADDRESS, ADDRESS_6, OTHER_ADDRESS, Outside, make_outside, peer
 
-GATEWAY, DNS = "10.0.2.2", "10.0.2.3"
-ALL = "0.0.0.0"
+GATEWAY, DNS = IPV4.gateway, IPV4.dns
 PREFIX_6 = "fd72:6c6e:6574::"
 PROHIBITED = ("EACCES", "EHOSTUNREACH")  # as kernels tell of it over IPv6 and IPv4
 UNREACHED = ("ENETUNREACH", "EHOSTUNREACH", "ECONNREFUSED")
@@ -26,33 +26,38 @@ def hear(outside: Outside, protocol: str, address: str, *options: str) -> str:
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-@pytest.mark.parametrize("bound", ["127.0.0.1", ALL])
-@pytest.mark.parametrize("address", [GATEWAY, DNS, "127.0.0.1"])
+@pytest.mark.parametrize("everywhere", [False, True])
 def test_loopback_is_out_of_reach(
-    outside: Outside, protocol: str, bound: str, address: str
+    outside: Outside, ip: Addresses, protocol: str, everywhere: bool
 ) -> None:
+    bound = ip.every if everywhere else ip.loopback
     with outside.program(*peer(protocol, "tell_address", bound, 5000)).serving():
-        assert hear(outside, protocol, address) in UNREACHED
+        for address in (ip.gateway, ip.dns, ip.loopback):
+            assert hear(outside, protocol, address) in UNREACHED
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_loopback_is_opened(outside: Outside, protocol: str) -> None:
-    """At the gateway's address; 127.0.0.1 remains the guest's own."""
-    with outside.program(*peer(protocol, "tell_address", "127.0.0.1", 5000)).serving():
-        assert hear(outside, protocol, GATEWAY, "--host-loopback") == "127.0.0.1"
-        assert hear(outside, protocol, "127.0.0.1", "--host-loopback") == "ECONNREFUSED"
-        assert hear(outside, protocol, DNS, "--host-loopback") in UNREACHED
+def test_loopback_is_opened(outside: Outside, ip: Addresses, protocol: str) -> None:
+    """At the gateway's address; 127.0.0.1 and ::1 remain the guest's own."""
+    with outside.program(*peer(protocol, "tell_address", ip.loopback, 5000)).serving():
+        assert hear(outside, protocol, ip.gateway, "--host-loopback") == ip.loopback
+        assert hear(outside, protocol, ip.loopback, "--host-loopback") == "ECONNREFUSED"
+        assert hear(outside, protocol, ip.dns, "--host-loopback") in UNREACHED
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_loopback_that_is_opened_where_nobody_listens(outside: Outside, protocol: str) -> None:
-    assert hear(outside, protocol, GATEWAY, "--host-loopback") == "ECONNREFUSED"
+def test_loopback_that_is_opened_where_nobody_listens(
+    outside: Outside, ip: Addresses, protocol: str
+) -> None:
+    assert hear(outside, protocol, ip.gateway, "--host-loopback") == "ECONNREFUSED"
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_other_addresses_of_the_host_are_in_reach(outside: Outside, protocol: str) -> None:
-    with outside.program(*peer(protocol, "tell_address", ADDRESS, 5000)).serving():
-        assert hear(outside, protocol, ADDRESS) == ADDRESS
+def test_other_addresses_of_the_host_are_in_reach(
+    outside: Outside, ip: Addresses, protocol: str
+) -> None:
+    with outside.program(*peer(protocol, "tell_address", ip.address, 5000)).serving():
+        assert hear(outside, protocol, ip.address) == ip.address
 
 
 # ── frames of a hostile guest ────────────────────────────────────────────────────────────────────

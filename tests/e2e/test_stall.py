@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.addresses import Addresses
 from tests.e2e.conftest import Program
 from tests.e2e.guest import make_guest
-from tests.e2e.outside import ADDRESS, Outside, peer
+from tests.e2e.outside import Outside, peer
 from tests.e2e.test_tcp import line_of
 
-ALL = "0.0.0.0"
 COUNT = 64_000_000  # bytes, several times what all buffers on the way hold
 REPORTS = 150  # of a sender that does not come on, one each 0.2 seconds
 MOST = 32 << 20  # bytes that stalled connections may add to the network's process
@@ -48,7 +48,7 @@ def end_of(sender: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.timeout(150)
-def test_readers_that_stall(outside: Outside) -> None:
+def test_readers_that_stall(outside: Outside, ip: Addresses) -> None:
     """In all four directions at the same time: either side, of connections either way."""
     published = ("-p", "8000:8000", "-p", "8001:8001", "-p", "8002:8002")
     with ExitStack() as stack:
@@ -60,26 +60,26 @@ def test_readers_that_stall(outside: Outside) -> None:
         def start(where: Program) -> subprocess.Popen[str]:
             return stack.enter_context(where.started())
 
-        serve(outside.program(*peer("tcp", "echo", ADDRESS, 5000)))
-        serve(guest.program(*peer("tcp", "echo", ALL, 8000)))
+        serve(outside.program(*peer("tcp", "echo", ip.address, 5000)))
+        serve(guest.program(*peer("tcp", "echo", ip.every, 8000)))
         others = (
-            guest.program(*peer("tcp", "exchange", ADDRESS, 5000, 1000)),
-            outside.program(*peer("tcp", "exchange", ADDRESS, 8000, 1000)),
+            guest.program(*peer("tcp", "exchange", ip.address, 5000, 1000)),
+            outside.program(*peer("tcp", "exchange", ip.address, 8000, 1000)),
         )
         assert [other.run().stdout for other in others] == ["1000\n", "1000\n"]
         before = resident(guest.network)
 
         serving = (
-            serve(outside.program(*peer("tcp", "stall", ADDRESS, 5001))),
-            serve(outside.program(*peer("tcp", "pour", ADDRESS, 5002))),
-            serve(guest.program(*peer("tcp", "stall", ALL, 8001))),
-            serve(guest.program(*peer("tcp", "pour", ALL, 8002))),
+            serve(outside.program(*peer("tcp", "stall", ip.address, 5001))),
+            serve(outside.program(*peer("tcp", "pour", ip.address, 5002))),
+            serve(guest.program(*peer("tcp", "stall", ip.every, 8001))),
+            serve(guest.program(*peer("tcp", "pour", ip.every, 8002))),
         )
         calling = (
-            start(guest.program(*peer("tcp", "pour_out", ADDRESS, 5001, COUNT))),
-            start(guest.program(*peer("tcp", "stall_on", ADDRESS, 5002))),
-            start(outside.program(*peer("tcp", "pour_out", ADDRESS, 8001, COUNT))),
-            start(outside.program(*peer("tcp", "stall_on", ADDRESS, 8002))),
+            start(guest.program(*peer("tcp", "pour_out", ip.address, 5001, COUNT))),
+            start(guest.program(*peer("tcp", "stall_on", ip.address, 5002))),
+            start(outside.program(*peer("tcp", "pour_out", ip.address, 8001, COUNT))),
+            start(outside.program(*peer("tcp", "stall_on", ip.address, 8002))),
         )
         for server in serving:
             assert line_of(server).startswith("connection to")

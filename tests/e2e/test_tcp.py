@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.addresses import IPV4, IPV6, Addresses, bracketed
 from tests.e2e.conftest import PATIENCE, Program, needs
-from tests.e2e.outside import ADDRESS, ADDRESS_6, NO_ROUTE, OTHER_ADDRESS, Outside, peer
+from tests.e2e.outside import ADDRESS, ADDRESS_6, OTHER_ADDRESS, Outside, peer
 
 MTUS = ("1500", "9000", "65520")
+EACH_MTU = [*((IPV4, mtu) for mtu in MTUS), (IPV6, "1500")]  # where much data takes its time
 LARGE = 200_000_000  # bytes
-GATEWAY = "10.0.2.2"
+GATEWAY = IPV4.gateway
 BOTH_WAYS: list[tuple[str, ...]] = [(), ("--no-splice",)]  # of a client on the loopback
 CURL = ("curl", "--silent", "--show-error", "--max-time", "20")
 CURL_REFUSED, CURL_RESET = 7, 56  # curl(1), EXIT CODES
@@ -81,20 +83,24 @@ def test_web_server_on_localhost(
 
 
 @pytest.mark.parametrize(
-    ("client", "server", "seen"),
+    ("every", "client", "server", "seen"),
     [
-        (OTHER_ADDRESS, ADDRESS, OTHER_ADDRESS),
-        (ADDRESS, ADDRESS, ADDRESS),
-        ("127.0.0.5", "127.0.0.1", GATEWAY),
-        (ADDRESS_6, ADDRESS_6, GATEWAY),
+        (IPV4.every, OTHER_ADDRESS, ADDRESS, OTHER_ADDRESS),
+        (IPV4.every, ADDRESS, ADDRESS, ADDRESS),
+        (IPV4.every, "127.0.0.5", "127.0.0.1", GATEWAY),
+        (IPV4.every, ADDRESS_6, ADDRESS_6, GATEWAY),
+        (IPV6.every, IPV6.other_address, ADDRESS_6, IPV6.other_address),
+        (IPV6.every, ADDRESS_6, ADDRESS_6, ADDRESS_6),
+        (IPV6.every, OTHER_ADDRESS, ADDRESS, f"::ffff:{OTHER_ADDRESS}"),
     ],
 )
 @needs("curl")
-def test_guest_sees_the_client(outside: Outside, client: str, server: str, seen: str) -> None:
-    host = f"[{server}]" if ":" in server else server
-    with published(outside, *peer("tcp", "tell_address", "0.0.0.0", 5000)):
+def test_guest_sees_the_client(
+    outside: Outside, every: str, client: str, server: str, seen: str
+) -> None:
+    with published(outside, *peer("tcp", "tell_address", every, 5000)):
         # The server speaks HTTP/0.9: an answer without any header.
-        curl = (*CURL, "--http0.9", "--interface", client, f"http://{host}:8080/")
+        curl = (*CURL, "--http0.9", "--interface", client, f"http://{bracketed(server)}:8080/")
         done = outside.program(*curl).run()
     assert (done.returncode, done.stdout) == (0, seen)
 
@@ -143,25 +149,28 @@ def transfer(url: str, file: Path) -> tuple[str, ...]:
 
 @needs("curl")
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("mtu", MTUS)
-def test_large_files_outbound(outside: Outside, large: Path, digest: str, mtu: str) -> None:
-    server = outside.program(*peer("http_files", ADDRESS, 8000, large))
+@pytest.mark.parametrize(("ip", "mtu"), EACH_MTU, ids=str)
+def test_large_files_outbound(
+    outside: Outside, ip: Addresses, large: Path, digest: str, mtu: str
+) -> None:
+    server = outside.program(*peer("http_files", ip.address, 8000, large))
     with server.serving():
-        said = outbound(
-            outside, *transfer(f"http://{ADDRESS}:8000/", large), options=("--mtu", mtu)
-        )
+        said = outbound(outside, *transfer(f"http://{ip.at(8000)}/", large), options=("--mtu", mtu))
     assert said.split() == [digest, digest]
 
 
 @needs("curl")
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("mtu", MTUS)
-def test_large_files_inbound(outside: Outside, large: Path, digest: str, mtu: str) -> None:
-    with published(outside, *peer("http_files", "0.0.0.0", 5000, large), mtu=mtu):
-        said = inbound(outside, *transfer(f"http://{ADDRESS}:8080/", large))
+@pytest.mark.parametrize(("ip", "mtu"), EACH_MTU, ids=str)
+def test_large_files_inbound(
+    outside: Outside, ip: Addresses, large: Path, digest: str, mtu: str
+) -> None:
+    with published(outside, *peer("http_files", ip.every, 5000, large), mtu=mtu):
+        said = inbound(outside, *transfer(f"http://{ip.at(8080)}/", large))
     assert said.split() == [digest, digest]
 
 
+IPERF_MTUS = [(IPV4, "65520"), (IPV6, "1500"), (IPV6, "65520")]
 IPERF = ("iperf3", "--json", "--parallel", "8", "--bytes", "400M", "--client")
 
 
@@ -173,23 +182,31 @@ def iperf_streams(report: str) -> list[int]:
 
 
 @needs("iperf3")
+@pytest.mark.parametrize(("ip", "mtu"), IPERF_MTUS, ids=str)
 @pytest.mark.parametrize("direction", [(), ("--reverse",)], ids=["up", "down"])
-def test_iperf_outbound(outside: Outside, direction: tuple[str, ...]) -> None:
+def test_iperf_outbound(
+    outside: Outside, ip: Addresses, mtu: str, direction: tuple[str, ...]
+) -> None:
     server = outside.program("iperf3", "--server", "--one-off", "--forceflush")
-    with server.started("--bind", ADDRESS) as process:
+    with server.started("--bind", ip.address) as process:
         wait_until_listening(process)
-        streams = iperf_streams(outbound(outside, *IPERF, ADDRESS, *direction))
+        client = (*IPERF, ip.address, *direction)
+        streams = iperf_streams(outbound(outside, *client, options=("--mtu", mtu)))
     assert len(streams) == 8
     assert all(streams)
 
 
 @needs("iperf3")
+@pytest.mark.parametrize(("ip", "mtu"), IPERF_MTUS, ids=str)
 @pytest.mark.parametrize("direction", [(), ("--reverse",)], ids=["up", "down"])
-def test_iperf_inbound(outside: Outside, direction: tuple[str, ...]) -> None:
+def test_iperf_inbound(
+    outside: Outside, ip: Addresses, mtu: str, direction: tuple[str, ...]
+) -> None:
     server = ("iperf3", "--server", "--one-off", "--forceflush")
-    with outside.rootlessnet.started("run", "-p", "5201:5201", "--", *server) as process:
+    options = ("--mtu", mtu, "-p", "5201:5201")
+    with outside.rootlessnet.started("run", *options, "--", *server) as process:
         wait_until_listening(process)
-        streams = iperf_streams(inbound(outside, *IPERF, ADDRESS, *direction))
+        streams = iperf_streams(inbound(outside, *IPERF, ip.address, *direction))
     assert len(streams) == 8
     assert all(streams)
 
@@ -206,93 +223,94 @@ HALF_CLOSES = [("answer_late", "ask"), ("speak_first", "listen_first")]
 
 
 @pytest.mark.parametrize(("server", "client"), HALF_CLOSES)
-def test_half_close_outbound(outside: Outside, server: str, client: str) -> None:
-    with outside.program(*peer("tcp", server, ADDRESS, 5000)).serving() as process:
-        assert outbound(outside, *peer("tcp", client, ADDRESS, 5000)) == "same"
+def test_half_close_outbound(outside: Outside, ip: Addresses, server: str, client: str) -> None:
+    with outside.program(*peer("tcp", server, ip.address, 5000)).serving() as process:
+        assert outbound(outside, *peer("tcp", client, ip.address, 5000)) == "same"
         line_of(process)
         if server == "speak_first":
             assert line_of(process) == "same"
 
 
 @pytest.mark.parametrize(("server", "client"), HALF_CLOSES)
-def test_half_close_inbound(outside: Outside, server: str, client: str) -> None:
-    words = peer("tcp", server, "0.0.0.0", 5000)
+def test_half_close_inbound(outside: Outside, ip: Addresses, server: str, client: str) -> None:
+    words = peer("tcp", server, ip.every, 5000)
     with outside.rootlessnet.serving("run", "-p", "8080:5000", "--", *words) as guest:
-        assert inbound(outside, *peer("tcp", client, ADDRESS, 8080)) == "same"
+        assert inbound(outside, *peer("tcp", client, ip.address, 8080)) == "same"
         line_of(guest)
         if server == "speak_first":
             assert line_of(guest) == "same"
 
 
 @needs("socat")
-def test_half_close_by_socat(outside: Outside) -> None:
+def test_half_close_by_socat(outside: Outside, ip: Addresses) -> None:
     """socat ends its direction with its input, and waits for what sort(1) says after that."""
-    sort = outside.program("socat", "-d", "-d", f"TCP-LISTEN:5000,bind={ADDRESS}", "EXEC:sort")
+    listening = f"TCP{ip.version}-LISTEN:5000,bind={bracketed(ip.address)}"
+    sort = outside.program("socat", "-d", "-d", listening, "EXEC:sort")
     with sort.started() as process:
         assert process.stderr is not None
         while "listening on" not in (line := process.stderr.readline()):
             assert line, "socat ended"
         done = outside.rootlessnet.run(
-            "run", "--", "socat", "-t", "20", "-", f"TCP:{ADDRESS}:5000", stdin="b\nc\na\n"
+            "run", "--", "socat", "-t", "20", "-", f"TCP:{ip.at(5000)}", stdin="b\nc\na\n"
         )
     assert (done.returncode, done.stdout) == (0, "a\nb\nc\n")
 
 
 @needs("curl")
-def test_refused(outside: Outside) -> None:
-    done = outside.rootlessnet.run("run", "--", *CURL, f"http://{ADDRESS}:5000/")
+def test_refused(outside: Outside, ip: Addresses) -> None:
+    done = outside.rootlessnet.run("run", "--", *CURL, f"http://{ip.at(5000)}/")
     assert done.returncode == CURL_REFUSED
-    assert outbound(outside, *peer("tcp", "hear", ADDRESS, 5000)) == "ECONNREFUSED"
+    assert outbound(outside, *peer("tcp", "hear", ip.address, 5000)) == "ECONNREFUSED"
 
 
 @needs("curl")
-def test_reset_by_the_host(outside: Outside) -> None:
-    with outside.program(*peer("tcp", "reset", ADDRESS, 5000)).serving():
-        done = outside.rootlessnet.run("run", "--", *CURL, f"http://{ADDRESS}:5000/")
+def test_reset_by_the_host(outside: Outside, ip: Addresses) -> None:
+    with outside.program(*peer("tcp", "reset", ip.address, 5000)).serving():
+        done = outside.rootlessnet.run("run", "--", *CURL, f"http://{ip.at(5000)}/")
         assert done.returncode == CURL_RESET
-        assert outbound(outside, *peer("tcp", "hear", ADDRESS, 5000)) == "ECONNRESET"
+        assert outbound(outside, *peer("tcp", "hear", ip.address, 5000)) == "ECONNRESET"
 
 
 @needs("curl")
-def test_reset_by_the_guest(outside: Outside) -> None:
-    with published(outside, *peer("tcp", "reset", "0.0.0.0", 5000)):
-        done = outside.program(*CURL, f"http://{ADDRESS}:8080/").run()
+def test_reset_by_the_guest(outside: Outside, ip: Addresses) -> None:
+    with published(outside, *peer("tcp", "reset", ip.every, 5000)):
+        done = outside.program(*CURL, f"http://{ip.at(8080)}/").run()
         assert done.returncode == CURL_RESET
 
 
-def test_no_route(outside: Outside) -> None:
+def test_no_route(outside: Outside, ip: Addresses) -> None:
     """The same error as on the host, and no time-out."""
-    client = peer("tcp", "hear", NO_ROUTE, 5000)
+    client = peer("tcp", "hear", ip.no_route, 5000)
     assert inbound(outside, *client) == "ENETUNREACH"
     assert outbound(outside, *client) == "ENETUNREACH"
 
 
-def test_neighbour_that_does_not_exist(outside: Outside) -> None:
+def test_neighbour_that_does_not_exist(outside: Outside, ip: Addresses) -> None:
     """The guest's own network has no other host."""
-    assert outbound(outside, *peer("tcp", "hear", "10.0.2.7", 5000)) == "EHOSTUNREACH"
+    assert outbound(outside, *peer("tcp", "hear", ip.nobody, 5000)) == "EHOSTUNREACH"
 
 
-def test_published_port_where_the_guest_does_not_listen(outside: Outside) -> None:
+def test_published_port_where_the_guest_does_not_listen(outside: Outside, ip: Addresses) -> None:
     with published(outside, "sh", "-c", "echo ready; exec sleep 1000"):
-        assert inbound(outside, *peer("tcp", "hear", ADDRESS, 8080)) == "ECONNRESET"
+        assert inbound(outside, *peer("tcp", "hear", ip.address, 8080)) == "ECONNRESET"
 
 
-def test_guest_ends_mid_transfer(outside: Outside) -> None:
+def test_guest_ends_mid_transfer(outside: Outside, ip: Addresses) -> None:
     """With the guest's last process, not only with the server's connection."""
-    words = peer("tcp", "flood", "0.0.0.0", 5000)
+    words = peer("tcp", "flood", ip.every, 5000)
     with outside.rootlessnet.serving("run", "-p", "8080:5000", "--", *words) as guest:
-        client = outside.program(*peer("tcp", "drain", ADDRESS, 8080, 10_000_000))
+        client = outside.program(*peer("tcp", "drain", ip.address, 8080, 10_000_000))
         with client.started() as process:
             assert line_of(process) == "flowing"
             guest.kill()
             assert line_of(process) in ("ECONNRESET", "end of file")
 
 
-def test_guest_server_dies_mid_transfer(outside: Outside) -> None:
-    server = " ".join(peer("tcp", "flood", "0.0.0.0", 5000))
+def test_guest_server_dies_mid_transfer(outside: Outside, ip: Addresses) -> None:
+    server = " ".join(peer("tcp", "flood", ip.every, 5000))
     script = f"{server} & server=$!; read line; kill -KILL $server; exec sleep 1000"
     with outside.rootlessnet.serving("run", "-p", "8080:5000", "--", "sh", "-c", script) as guest:
-        client = outside.program(*peer("tcp", "drain", ADDRESS, 8080, 10_000_000))
+        client = outside.program(*peer("tcp", "drain", ip.address, 8080, 10_000_000))
         with client.started() as process:
             assert line_of(process) == "flowing"
             assert guest.stdin is not None
@@ -302,10 +320,10 @@ def test_guest_server_dies_mid_transfer(outside: Outside) -> None:
             assert guest.poll() is None
 
 
-def test_host_server_dies_mid_transfer(outside: Outside) -> None:
-    client = peer("tcp", "drain", ADDRESS, 5000, 10_000_000)
+def test_host_server_dies_mid_transfer(outside: Outside, ip: Addresses) -> None:
+    client = peer("tcp", "drain", ip.address, 5000, 10_000_000)
     with (
-        outside.program(*peer("tcp", "flood", ADDRESS, 5000)).serving() as server,
+        outside.program(*peer("tcp", "flood", ip.address, 5000)).serving() as server,
         outside.rootlessnet.started("run", "--", *client) as guest,
     ):
         assert line_of(guest) == "flowing"
@@ -314,14 +332,14 @@ def test_host_server_dies_mid_transfer(outside: Outside) -> None:
         assert guest.wait(PATIENCE) == 0
 
 
-def test_guest_client_dies_mid_transfer(outside: Outside) -> None:
-    client = peer("tcp", "drain", ADDRESS, 5000, 10_000_000)
-    with outside.program(*peer("tcp", "flood", ADDRESS, 5000)).serving() as server:
+def test_guest_client_dies_mid_transfer(outside: Outside, ip: Addresses) -> None:
+    client = peer("tcp", "drain", ip.address, 5000, 10_000_000)
+    with outside.program(*peer("tcp", "flood", ip.address, 5000)).serving() as server:
         with outside.rootlessnet.started("run", "--", *client) as guest:
             assert line_of(guest) == "flowing"
             guest.terminate()
             assert guest.wait(PATIENCE) == 143
-        assert line_of(server) == f"connection to {ADDRESS}"
+        assert line_of(server) == f"connection to {ip.address}"
         assert line_of(server) == "client gone"
 
 
@@ -335,22 +353,26 @@ SMALL = [
 
 
 @pytest.mark.parametrize(("server", "client", "count"), SMALL)
-def test_small_exchanges_outbound(outside: Outside, server: str, client: str, count: str) -> None:
-    with outside.program(*peer("tcp", server, ADDRESS, 5000)).serving():
-        assert outbound(outside, *peer("tcp", client, ADDRESS, 5000, count)) == count
+def test_small_exchanges_outbound(
+    outside: Outside, ip: Addresses, server: str, client: str, count: str
+) -> None:
+    with outside.program(*peer("tcp", server, ip.address, 5000)).serving():
+        assert outbound(outside, *peer("tcp", client, ip.address, 5000, count)) == count
 
 
 @pytest.mark.parametrize(("server", "client", "count"), SMALL)
 @pytest.mark.parametrize(
-    ("address", "options"), [(ADDRESS, ()), *(("127.0.0.1", options) for options in BOTH_WAYS)]
+    ("local", "options"), [(False, ()), *((True, options) for options in BOTH_WAYS)]
 )
 def test_small_exchanges_inbound(
     outside: Outside,
+    ip: Addresses,
     server: str,
     client: str,
     count: str,
-    address: str,
+    local: bool,
     options: tuple[str, ...],
 ) -> None:
-    with published(outside, *peer("tcp", server, "0.0.0.0", 5000), options=options):
+    address = ip.loopback if local else ip.address
+    with published(outside, *peer("tcp", server, ip.every, 5000), options=options):
         assert inbound(outside, *peer("tcp", client, address, 8080, count)) == count

@@ -11,7 +11,8 @@ import subprocess
 
 import pytest
 
-from tests.e2e.outside import ADDRESS, Outside, peer
+from tests.e2e.addresses import Addresses
+from tests.e2e.outside import Outside, peer
 from tests.e2e.test_tcp import inbound, line_of, outbound
 
 # Who marks the data, as a server and a client that fit together.
@@ -30,15 +31,15 @@ def judgement(server: subprocess.Popen[str], said: str) -> str:
 
 
 @pytest.mark.parametrize(("server", "client"), SENDERS)
-def test_urgent_data_outbound(outside: Outside, server: str, client: str) -> None:
-    with outside.program(*peer("tcp", server, ADDRESS, 5000)).serving() as process:
-        said = outbound(outside, *peer("tcp", client, ADDRESS, 5000))
+def test_urgent_data_outbound(outside: Outside, ip: Addresses, server: str, client: str) -> None:
+    with outside.program(*peer("tcp", server, ip.address, 5000)).serving() as process:
+        said = outbound(outside, *peer("tcp", client, ip.address, 5000))
         assert judgement(process, said) == "same"
 
 
 @pytest.mark.parametrize(("server", "client"), SENDERS)
-def test_urgent_data_inbound(outside: Outside, server: str, client: str) -> None:
-    words = peer("tcp", server, "0.0.0.0", 5000)
+def test_urgent_data_inbound(outside: Outside, ip: Addresses, server: str, client: str) -> None:
+    words = peer("tcp", server, ip.every, 5000)
     with outside.rootlessnet.serving("run", "-p", "8080:5000", "--", *words) as process:
-        said = inbound(outside, *peer("tcp", client, ADDRESS, 8080))
+        said = inbound(outside, *peer("tcp", client, ip.address, 8080))
         assert judgement(process, said) == "same"

@@ -16,9 +16,13 @@ PATIENCE = 20.0  # seconds without progress
 BACKLOG = 1 << 14  # the kernel cuts it to net.core.somaxconn
 
 
+def family_of(address: tuple[str, int]) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
+
 def serve(address: tuple[str, int]) -> None:
     ready = selectors.EpollSelector()
-    with socket.create_server(address, backlog=BACKLOG) as listening:
+    with socket.create_server(address, family=family_of(address), backlog=BACKLOG) as listening:
         ready.register(listening, selectors.EVENT_READ)
         say("ready")
         while True:
@@ -55,7 +59,7 @@ def queue_up(address: tuple[str, int], count: int) -> None:
 def take_turns(address: tuple[str, int], count: int) -> None:
     connecting = selectors.EpollSelector()
     for number in range(count):
-        one = socket.socket()
+        one = socket.socket(family_of(address))
         one.setblocking(False)
         one.connect_ex(address)
         connecting.register(one, selectors.EVENT_WRITE, number)

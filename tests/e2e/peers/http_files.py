@@ -5,6 +5,7 @@ GET sends FILE; PUT answers with the SHA-256 of what was uploaded. It says `read
 
 import hashlib
 import shutil
+import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,7 +43,11 @@ class Handler(BaseHTTPRequestHandler):
 
 def main(address: str, port: str, file: str) -> None:
     Handler.file = Path(file)
-    with ThreadingHTTPServer((address, int(port)), Handler) as server:
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+    with Server((address, int(port)), Handler) as server:
         print("ready", flush=True)
         server.serve_forever()
 

@@ -47,6 +47,10 @@ URGENT: list[tuple[bytes, int]] = [
 ]
 
 
+def family_of(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def read_to_end(connection: socket.socket) -> bytes:
     pieces = []
     while piece := connection.recv(PIECE):
@@ -224,7 +228,7 @@ def serve(
             behave(self.request)
 
     class Server(socketserver.ThreadingTCPServer):
-        address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        address_family = family_of(address)
         allow_reuse_address = True
         daemon_threads = True
         request_queue_size = 4096  # a client whose SYN finds no room in it waits a second
@@ -248,12 +252,12 @@ def serve(
 def never_accept(address: str, port: int) -> None:
     """Listen, with a queue that is full."""
     with ExitStack() as stack:
-        server = stack.enter_context(socket.socket())
+        server = stack.enter_context(socket.socket(family_of(address)))
         server.bind((address, port))
         server.listen(0)
         try:
             while True:
-                client = stack.enter_context(socket.socket())
+                client = stack.enter_context(socket.socket(family_of(address)))
                 client.settimeout(PAUSE)
                 client.connect((address, port))
         except TimeoutError:
@@ -409,7 +413,7 @@ def close_second(address: tuple[str, int], count: int) -> str:
 
 
 def reuse_port(address: tuple[str, int], number: int, shutdown: int | None = None) -> bool:
-    with socket.socket() as connection:
+    with socket.socket(family_of(address[0])) as connection:
         connection.settimeout(PATIENCE)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         connection.bind(("", PORTS[number % len(PORTS)]))

@@ -12,7 +12,7 @@ import sys
 
 PATIENCE = float(os.environ.get("PEER_PATIENCE", "20"))  # seconds
 LARGEST = 65507  # bytes: what an IPv4 datagram has room for
-IP_MTU = 14  # what the kernel knows of the path to the peer
+IP_MTU, IPV6_MTU = 14, 24  # what the kernel knows of the path to the peer
 IP_RECVERR = 11  # every ICMP error becomes an error of the socket, not only the fatal ones
 IPV6_RECVERR = 25
 
@@ -62,7 +62,10 @@ def learn(connected: socket.socket, sizes: list[int]) -> str:
     except OSError as error:
         if error.errno != errno.EMSGSIZE:
             raise
-    mtu = connected.getsockopt(socket.IPPROTO_IP, IP_MTU)
+    if connected.family == socket.AF_INET:
+        mtu = connected.getsockopt(socket.IPPROTO_IP, IP_MTU)
+    else:
+        mtu = connected.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU)
     return f"{mtu} {exchange(connected, sizes)}"
 
 
