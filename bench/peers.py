@@ -27,7 +27,7 @@ from typing import Protocol
 
 from bench.processes import PATIENCE, BenchError, Child, User, run_to_end, wait_readable
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
 GUEST_PORT = 5201  # inside a guest nobody else listens
 ROOT = Path(__file__).resolve().parents[1]
 NO_OPERATION = ("true",)
@@ -53,6 +53,11 @@ class Peer(Protocol):
         """The words that start it with the command line of slirp4netns; None where none do."""
         ...
 
+    @property
+    def gateway_6(self) -> str | None:
+        """Where its guest reaches the host's loopback by IPv6; None where that is not compared."""
+        ...
+
     def version(self) -> str: ...
 
     def start(self, ending: ExitStack, argv: Sequence[str], mtu: int, port: int) -> Instance:
@@ -71,6 +76,7 @@ class Loopback:
     user: User
     name: str = "loopback"
     as_slirp4netns: tuple[str, ...] | None = None
+    gateway_6: str | None = LOOPBACK_6
 
     def version(self) -> str:
         return f"Linux {os.uname().release}"
@@ -89,6 +95,7 @@ class Rootlessnet:
     user: User
     name: str = "rootlessnet"
     launcher: tuple[str, ...] = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "rootlessnet")
+    gateway_6: str | None = "fd00::2"
 
     @property
     def as_slirp4netns(self) -> tuple[str, ...]:
@@ -99,6 +106,7 @@ class Rootlessnet:
 
     def start(self, ending: ExitStack, argv: Sequence[str], mtu: int, port: int) -> Instance:
         options = ["--host-loopback", f"--mtu={mtu}", "-p", f"{LOOPBACK}:{port}:{GUEST_PORT}"]
+        options += ["--ipv6", "--cidr6=fd00::/64"]
         child = _child(ending, [*self.launcher, "run", *options, "--", *argv], self.user)
         return Instance(child, child.pid)
 
@@ -113,6 +121,7 @@ class Pasta:
     user: User
     name: str = "pasta"
     as_slirp4netns: tuple[str, ...] | None = None
+    gateway_6: str | None = None
 
     def version(self) -> str:
         return first_line([*PACKAGE_VERSION, "passt"], ["pasta", "--version"])
@@ -137,6 +146,7 @@ class Slirp4netns:
     user: User
     name: str = "slirp4netns"
     as_slirp4netns: tuple[str, ...] | None = ("slirp4netns",)
+    gateway_6: str | None = None
 
     def version(self) -> str:
         return first_line([*PACKAGE_VERSION, "slirp4netns"], ["slirp4netns", "--version"])

@@ -115,6 +115,18 @@ def transfer(
     return Experiment(rows, run)
 
 
+def transfer_6(row: Row, *, out: bool) -> Experiment:
+    """A TCP stream by IPv6, next to that of `transfer` by IPv4."""
+
+    def run(contender: Contender, seconds: float) -> Values:
+        if contender.peer.gateway_6 is None:
+            return [None]
+        task = Task("tcp_bulk", seconds, sends=out)
+        return [measure(task, *contender.session().outbound_6()).rate * 8 / 1e9]
+
+    return Experiment((row,), run)
+
+
 def exchange(kind: Kind, row: Row, *, forwarded: bool = False, connections: int = 1) -> Experiment:
     """Requests and responses, or whole connections with one of each.
 
@@ -148,6 +160,8 @@ EXPERIMENTS = (
         Row("cpu-in", "processor time, TCP in", "s/GB", "lower"),
         out=False,
     ),
+    transfer_6(gigabits("tcp-out-6", "TCP out, 1 stream, IPv6"), out=True),
+    transfer_6(gigabits("tcp-in-6", "TCP in, 1 stream, IPv6"), out=False),
     transfer("tcp_bulk", gigabits("tcp-out-8", "TCP out, 8 streams"), out=True, connections=8),
     transfer("tcp_bulk", gigabits("tcp-in-8", "TCP in, 8 streams"), out=False, connections=8),
     transfer("tcp_bulk", gigabits("forwarded-out", "forwarded TCP out"), out=True, forwarded=True),

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.peers import GUEST_PORT, LOOPBACK, Peer, free_port
+from bench.peers import GUEST_PORT, LOOPBACK, LOOPBACK_6, Peer, free_port
 from bench.processes import PATIENCE, BenchError, Child, User, tool_processes
 from bench.workload import Task
 
@@ -84,6 +84,7 @@ class Session:
     guest: Agent
     host: Agent
     gateway: str  # where the guest reaches the host's loopback
+    gateway_6: str | None  # the same by IPv6
     host_port: int  # on the host's loopback, published as guest_port
     guest_port: int
     tool: tuple[int, ...]
@@ -99,17 +100,21 @@ class Session:
             instance = peer.start(ending, AGENT, mtu, port)
             guest = Agent(instance.guest)
             if instance.tool is None:
-                place, tool = (LOOPBACK, port, port), list[int]()
+                place, tool = (LOOPBACK, peer.gateway_6, port, port), list[int]()
             elif guest.mtu != mtu:
                 raise BenchError(f"the MTU inside is {guest.mtu}, not {mtu}")
             else:
-                place = (guest.gateway, port, GUEST_PORT)
+                place = (guest.gateway, peer.gateway_6, port, GUEST_PORT)
                 tool = tool_processes(instance.tool, AGENT)
             return cls(guest, Agent(host), *place, tuple(tool), ending.pop_all())
 
     def outbound(self) -> tuple[Half, Half]:
         """Server and client of connections that the guest makes."""
         return Half(self.host, LOOPBACK), Half(self.guest, self.gateway)
+
+    def outbound_6(self) -> tuple[Half, Half]:
+        """The same by IPv6, for a peer that has a `gateway_6`."""
+        return Half(self.host, LOOPBACK_6), Half(self.guest, self.gateway_6 or "")
 
     def forwarded(self) -> tuple[Half, Half]:
         """Server and client of connections that the host makes to the published port."""

@@ -131,7 +131,8 @@ def polling(
 
 
 def listen(task: Task) -> socket.socket:
-    listener = socket.create_server((task.address, task.port), backlog=1024)
+    family = socket.AF_INET6 if ":" in task.address else socket.AF_INET
+    listener = socket.create_server((task.address, task.port), family=family, backlog=1024)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
     say({"port": listener.getsockname()[1]})
     return listener

@@ -24,6 +24,7 @@ ROW = Row("tcp-out", "TCP out", "Gbit/s")
 class Fake:
     name: str
     as_slirp4netns: tuple[str, ...] | None = None
+    gateway_6: str | None = None
 
     def version(self) -> str:
         return "1"
@@ -172,3 +173,11 @@ def test_elsewhere_only_lines_are_kept() -> None:
 
 def test_durations() -> None:
     assert (duration(59.4), duration(95)) == ("59 s", "1 min 35 s")
+
+
+@pytest.mark.parametrize("name", ["tcp-out-6", "tcp-in-6"])
+def test_a_peer_that_is_not_compared_by_ipv6_is_not_started(name: str) -> None:
+    (experiment,) = (one for one in EXPERIMENTS if one.rows[0].name == name)
+    assert experiment.run(Contender(Fake("a"), USER, 1500), 1) == [None]
+    with pytest.raises(BenchError, match="no tea"):
+        experiment.run(Contender(Fake("b", gateway_6="::1"), USER, 1500), 1)
