@@ -19,9 +19,9 @@ from tests.e2e.target import Target, make_target
 from tests.e2e.test_tcp import line_of
 
 CATCH = """
-import signal
-signal.signal(signal.SIGUSR1, lambda *_: print("caught", flush=True))
-print("ready", flush=True)
+import os, signal
+signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b"caught\\n"))
+os.write(1, b"ready\\n")
 while True:
     signal.pause()
 """

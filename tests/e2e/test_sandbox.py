@@ -48,7 +48,7 @@ def tried(name):
         return os.strerror(error.errno)
 
 print(os.getcwd(), os.getuid())
-print(*sorted({{"etc", "proc", "bin", "home", "root", "dev", "var"}} & set(os.listdir("/"))))
+print(*sorted({{"etc", "proc", "bin", "boot", "dev", "sys"}} & set(os.listdir("/"))))
 print(tried("/new"), tried("{shut}/new"), tried("{ours}/new"), sep=", ")
 print([line.split()[5].split(",")[0] for line in open("/proc/self/mountinfo")].count("rw"))
 import json, wave
