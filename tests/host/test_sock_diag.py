@@ -12,7 +12,7 @@ from rootlessnet.host import sock_diag
 from rootlessnet.host.sock_diag import ListeningPorts, Port
 from tests.conftest import find_free_port
 
-EPHEMERAL = range(40_000, 40_100)  # as if the kernel gave these away
+EPHEMERAL = range(61_100, 61_200)  # as if the kernel gave these away, which it does not
 
 
 @pytest.fixture
