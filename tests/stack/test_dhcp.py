@@ -108,6 +108,12 @@ def test_no_domains_no_options(world: World) -> None:
     assert not options_of(world.ask(said("discover"))).keys() & {"domain", 119}
 
 
+def test_no_forwarder_no_nameserver() -> None:
+    offer = World(reserved={}, dns=False).ask(said("discover"))
+    assert "name_server" not in options_of(offer)
+    assert "domain" in options_of(offer)
+
+
 def test_what_is_too_much_for_the_client_is_left_out(world: World) -> None:
     world.host.search = ["d" * 60 + f".{number}" for number in range(10)]
     name: Option = ("client_id", b"n" * 100)

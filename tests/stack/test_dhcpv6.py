@@ -125,6 +125,12 @@ def test_a_client_hears_what_it_asks_for(world: World) -> None:
     assert DHCP6OptDNSDomains not in answer
 
 
+def test_no_forwarder_no_nameserver() -> None:
+    answer = ask(World(reserved={}, dns=False), DHCP6_Solicit() / association() / WANTED)
+    assert DHCP6OptDNSServers not in answer
+    assert DHCP6OptDNSDomains in answer
+
+
 def test_two_messages(world: World) -> None:
     """18.3.1, rapid commit: the address is the client's at once."""
     answer = ask(world, DHCP6_Solicit() / DHCP6OptRapidCommit() / association())

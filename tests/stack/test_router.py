@@ -62,6 +62,13 @@ def test_without_dhcp_there_is_nothing_more_to_ask_for() -> None:
     assert (message.M, message.O) == (0, 0)
 
 
+def test_without_a_forwarder() -> None:
+    """A guest is told of no nameserver, and of the domains all the same."""
+    answer = World(dns=False).ask(solicitation())
+    assert ICMPv6NDOptRDNSS not in answer
+    assert ICMPv6NDOptDNSSL in answer
+
+
 def test_without_domains() -> None:
     world = World()
     world.host.search = []
