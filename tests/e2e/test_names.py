@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.addresses import IPV6
 from tests.e2e.conftest import needs, wait_for
 from tests.e2e.guest import Guest, make_guest
 from tests.e2e.outside import Outside, make_outside
+from tests.e2e.test_hardening import await_hardened
 
 pytestmark = needs("dig", "dnsmasq", "getent")
 
@@ -204,6 +206,21 @@ def test_a_change_of_resolv_conf_is_followed(
         wait_for(lambda: say(guest, "cat", "/etc/resolv.conf") == expected, "the search list")
 
 
+def test_a_hardened_process_follows_resolv_conf_out_of_etc(
+    outside: Outside, etc: Path, tmp_path: Path
+) -> None:
+    """A file beyond /etc is replaced, and then the symlink that led there."""
+    (etc / "resolv.conf").rename(tmp_path / "resolv.conf")
+    (etc / "resolv.conf").symlink_to(tmp_path / "resolv.conf")
+    with resolver(outside), resolver(outside, OTHER, "192.0.2.78"), make_guest(outside) as guest:
+        await_hardened(guest.network)
+        assert dig(guest, "+short", "name.example") == "192.0.2.77"
+        replace(tmp_path, f"nameserver {OTHER}\n")
+        wait_for(lambda: dig(guest, "+short", "name.example") == "192.0.2.78", "the other resolver")
+        replace(etc, f"nameserver {RESOLVER}\n")
+        wait_for(lambda: dig(guest, "+short", "name.example") == "192.0.2.77", "the first one")
+
+
 @pytest.mark.parametrize("missing", [False, True], ids=["empty", "missing"])
 def test_a_host_that_has_no_network_yet(outside: Outside, etc: Path, missing: bool) -> None:
     """It is said, the guest runs, its own names resolve, and later the others."""
@@ -263,6 +280,17 @@ def test_own_names_by_dns(outside: Outside, protocol: str) -> None:
         assert "status: NOERROR" in answer
         assert dig(guest, protocol, "+short", "-x", "192.0.2.5") == "db."
         assert dig(guest, protocol, "+short", "-x", "2001:db8::6") == "six.example."
+
+
+@pytest.mark.parametrize("protocol", ["+notcp", "+tcp"])
+def test_the_dns_address_of_ipv6(outside: Outside, protocol: str) -> None:
+    """It answers as the other does, and the gateway has an address of either family."""
+    with resolver(outside), make_guest(outside, "--ipv6") as guest:
+        ask = ("dig", f"@{IPV6.dns}", "+tries=1", protocol, "+short")
+        assert say(guest, *ask, "name.example", "A") == "192.0.2.77"
+        assert say(guest, *ask, GATEWAY_NAME, "A") == GATEWAY
+        assert say(guest, *ask, GATEWAY_NAME, "AAAA") == IPV6.gateway
+        assert dig(guest, protocol, "+short", GATEWAY_NAME, "AAAA") == IPV6.gateway
 
 
 def test_own_names_in_the_hosts_file(outside: Outside, etc: Path) -> None:

@@ -110,6 +110,27 @@ def test_the_host_s_loopback_in_spite_of_such_an_address(
         assert hear(target, protocol, GATEWAY) == source
 
 
+# ── names ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@needs("dig")
+@pytest.mark.parametrize("disabled", [False, True])
+@pytest.mark.parametrize("protocol", ["+notcp", "+tcp"])
+def test_the_dns_address(outside: Outside, target: Target, protocol: str, disabled: bool) -> None:
+    """When it is disabled, nobody has that address; the rest of the network is as it was."""
+    options = ("--disable-dns",) if disabled else ()
+    patience = "+time=2" if disabled else "+time=10"  # UDP is told of no neighbour that is missing
+    dig = ("dig", "@10.0.2.3", protocol, "+tries=1", patience, "+short")
+    with served(outside, target, *options):
+        done = inside(target, *dig, "host.rootlessnet.internal").run()
+        if disabled:
+            assert done.returncode == 9  # dig's word for no answer
+            assert "no servers could be reached" in done.stdout
+        else:
+            assert (done.returncode, done.stdout) == (0, f"{GATEWAY}\n")
+        target.inside("ping", "-c1", "-W5", GATEWAY)
+
+
 # ── IPv6 ─────────────────────────────────────────────────────────────────────────────────────────
 
 
