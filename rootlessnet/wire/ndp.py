@@ -3,7 +3,7 @@
 Parsers take a packet whose IPv6 header was read, and raise `MalformedError` for what the RFC calls
 invalid; but for the checksum, which is not looked at: the link is memory and cannot corrupt. They
 return what the gateway needs to know. Builders return the whole ICMPv6 message, checksum included.
-A gateway never asks for a router, nor believes one: those two directions are missing.
+A gateway asks nobody, and believes no router and no advertisement: those directions are missing.
 
 Read: RFC 4861 4 (formats), 6.1 and 7.1 (validity); RFC 8106 (RDNSS, DNSSL); RFC 4291 2.7.1.
 """
@@ -11,7 +11,7 @@ Read: RFC 4861 4 (formats), 6.1 and 7.1 (validity); RFC 8106 (RDNSS, DNSSL); RFC
 from struct import Struct
 from typing import NamedTuple
 
-from rootlessnet.wire import MalformedError, checksum
+from rootlessnet.wire import MalformedError, checksum, ip
 from rootlessnet.wire.ip import Packet
 
 ROUTER_SOLICITATION = 133
@@ -20,13 +20,11 @@ NEIGHBOR_SOLICITATION = 135
 NEIGHBOR_ADVERTISEMENT = 136
 
 ALL_NODES = b"\xff\x02" + bytes(13) + b"\1"
-ALL_ROUTERS = b"\xff\x02" + bytes(13) + b"\2"
 UNSPECIFIED = bytes(16)
 HOP_LIMIT = 255  # of every message: a router lowers it, so what has it comes from this link
 
-_ICMPV6 = 58
-_HEADER = Struct("!BBHB3x")  # type, code, checksum, flags; also of a router solicitation
-_NEIGHBOR = Struct("!BBHB3x16s")  # the same and the target
+_ROUTER_SOLICITATION_SIZE = 8  # bytes before its options
+_NEIGHBOR = Struct("!BBHB3x16s")  # type, code, checksum, flags, target
 _ROUTER = Struct("!BBHBBHII")  # ..., hop limit, flags, lifetime, reachable time, retransmission
 _ROUTER_FLAG, _SOLICITED, _OVERRIDE = 0x80, 0x40, 0x20
 _MANAGED, _OTHER = 0x80, 0x40
@@ -48,10 +46,10 @@ class NeighborSolicitation(NamedTuple):
 
 
 class NeighborAdvertisement(NamedTuple):
-    """The sender has `target`. `target_mac` None: at the hardware address that is known."""
+    """The sender has `target`, at `target_mac`."""
 
     target: bytes
-    target_mac: bytes | None
+    target_mac: bytes
     router: bool = False
     solicited: bool = False
     override: bool = False
@@ -94,8 +92,11 @@ def solicited_node(address: bytes) -> bytes:
 
 def parse_neighbor_solicitation(frame: memoryview, packet: Packet) -> NeighborSolicitation:
     """Raises MalformedError (RFC 4861 7.1.1)."""
-    _, target = _parse_neighbor(frame, packet)
-    mac = _link_layer_address(frame, packet, _NEIGHBOR.size, _SOURCE_LINK_LAYER)
+    _check_header(frame, packet, _NEIGHBOR.size)
+    *_, target = _NEIGHBOR.unpack_from(frame, packet.start)
+    if target[0] == 0xFF:
+        raise MalformedError("neighbour's address is one of many")
+    mac = _source_link_layer(frame, packet, _NEIGHBOR.size)
     if packet.source == UNSPECIFIED and (
         mac is not None or packet.destination != solicited_node(target)
     ):
@@ -103,34 +104,13 @@ def parse_neighbor_solicitation(frame: memoryview, packet: Packet) -> NeighborSo
     return NeighborSolicitation(target, mac)
 
 
-def parse_neighbor_advertisement(frame: memoryview, packet: Packet) -> NeighborAdvertisement:
-    """Raises MalformedError (RFC 4861 7.1.2)."""
-    flags, target = _parse_neighbor(frame, packet)
-    solicited = flags & _SOLICITED != 0
-    if solicited and packet.destination[0] == 0xFF:
-        raise MalformedError("advertisement for all claims to be solicited")
-    return NeighborAdvertisement(
-        target,
-        _link_layer_address(frame, packet, _NEIGHBOR.size, _TARGET_LINK_LAYER),
-        flags & _ROUTER_FLAG != 0,
-        solicited,
-        flags & _OVERRIDE != 0,
-    )
-
-
 def parse_router_solicitation(frame: memoryview, packet: Packet) -> bytes | None:
     """The sender's hardware address, if it says so. Raises MalformedError (RFC 4861 6.1.1)."""
-    _check_header(frame, packet, _HEADER.size)
-    mac = _link_layer_address(frame, packet, _HEADER.size, _SOURCE_LINK_LAYER)
+    _check_header(frame, packet, _ROUTER_SOLICITATION_SIZE)
+    mac = _source_link_layer(frame, packet, _ROUTER_SOLICITATION_SIZE)
     if mac is not None and packet.source == UNSPECIFIED:
         raise MalformedError("router solicitation of a node without address has a sender")
     return mac
-
-
-def build_neighbor_solicitation(addresses: bytes, message: NeighborSolicitation) -> bytes:
-    """The message for these addresses, source first."""
-    body = _NEIGHBOR.pack(NEIGHBOR_SOLICITATION, 0, 0, 0, message.target)
-    return _summed(addresses, body + _link_layer_option(_SOURCE_LINK_LAYER, message.source_mac))
 
 
 def build_neighbor_advertisement(addresses: bytes, message: NeighborAdvertisement) -> bytes:
@@ -141,7 +121,9 @@ def build_neighbor_advertisement(addresses: bytes, message: NeighborAdvertisemen
         | message.override * _OVERRIDE
     )
     body = _NEIGHBOR.pack(NEIGHBOR_ADVERTISEMENT, 0, 0, flags, message.target)
-    return _summed(addresses, body + _link_layer_option(_TARGET_LINK_LAYER, message.target_mac))
+    return _summed(
+        addresses, body + _LINK_LAYER_OPTION.pack(_TARGET_LINK_LAYER, 1, message.target_mac)
+    )
 
 
 def build_router_advertisement(addresses: bytes, message: RouterAdvertisement) -> bytes:
@@ -150,7 +132,7 @@ def build_router_advertisement(addresses: bytes, message: RouterAdvertisement) -
     body = _ROUTER.pack(
         ROUTER_ADVERTISEMENT, 0, 0, message.hop_limit, flags, message.lifetime, 0, 0
     )
-    body += _link_layer_option(_SOURCE_LINK_LAYER, message.source_mac)
+    body += _LINK_LAYER_OPTION.pack(_SOURCE_LINK_LAYER, 1, message.source_mac)
     body += _MTU_OPTION.pack(_MTU, 1, message.mtu)
     for one in message.prefixes:
         flags = one.on_link * _ON_LINK | one.autonomous * _AUTONOMOUS
@@ -159,15 +141,6 @@ def build_router_advertisement(addresses: bytes, message: RouterAdvertisement) -
     body += _dns_option(_RDNSS, message.dns_lifetime, b"".join(message.nameservers))
     body += _dns_option(_DNSSL, message.dns_lifetime, message.domains)
     return _summed(addresses, body)
-
-
-def _parse_neighbor(frame: memoryview, packet: Packet) -> tuple[int, bytes]:
-    """Flags and target."""
-    _check_header(frame, packet, _NEIGHBOR.size)
-    _type, _code, _checksum, flags, target = _NEIGHBOR.unpack_from(frame, packet.start)
-    if target[0] == 0xFF:
-        raise MalformedError("neighbour's address is one of many")
-    return flags, target
 
 
 def _check_header(frame: memoryview, packet: Packet, size: int) -> None:
@@ -179,8 +152,10 @@ def _check_header(frame: memoryview, packet: Packet, size: int) -> None:
         raise MalformedError("neighbour discovery has a code")
 
 
-def _link_layer_address(frame: memoryview, packet: Packet, size: int, kind: int) -> bytes | None:
-    """That of the first option of this kind; every option behind `size` bytes is looked at."""
+def _source_link_layer(frame: memoryview, packet: Packet, size: int) -> bytes | None:
+    """The sender's hardware address, of the first option that has it; every option behind `size`
+    bytes is looked at.
+    """
     found: bytes | None = None
     place, end = packet.start + size, packet.end
     while place < end:
@@ -189,7 +164,7 @@ def _link_layer_address(frame: memoryview, packet: Packet, size: int, kind: int)
         length = frame[place + 1] * _UNIT
         if not 0 < length <= end - place:
             raise MalformedError("option of neighbour discovery does not fit")
-        if frame[place] == kind and found is None:
+        if frame[place] == _SOURCE_LINK_LAYER and found is None:
             if length != _LINK_LAYER_OPTION.size:
                 raise MalformedError("neighbour's hardware address is not Ethernet's")
             found = bytes(frame[place + 2 : place + _UNIT])
@@ -197,12 +172,8 @@ def _link_layer_address(frame: memoryview, packet: Packet, size: int, kind: int)
     return found
 
 
-def _link_layer_option(kind: int, mac: bytes | None) -> bytes:
-    return b"" if mac is None else _LINK_LAYER_OPTION.pack(kind, 1, mac)
-
-
 def _dns_option(kind: int, lifetime: int, data: bytes) -> bytes:
-    """Padded to whole units: a name of no labels ends the names (RFC 8106 5.2). None if empty."""
+    """Padded to whole units: a name of no labels ends the names (RFC 8106 5.2). b"" if empty."""
     if not data:
         return b""
     data += bytes(-len(data) % _UNIT)
@@ -210,6 +181,6 @@ def _dns_option(kind: int, lifetime: int, data: bytes) -> bytes:
 
 
 def _summed(addresses: bytes, message: bytes) -> bytes:
-    total = checksum.pseudo_header_sum(addresses, _ICMPV6, len(message))
+    total = checksum.pseudo_header_sum(addresses, ip.ICMPV6, len(message))
     check = checksum.checksum(total + checksum.word_sum(message))
     return message[:2] + check.to_bytes(2, "big") + message[4:]

@@ -67,41 +67,24 @@ def checked(source_and_destination: bytes, message: bytes) -> Packet:
 @given(unicast, macs | st.none())
 @patient
 def test_a_neighbour_solicitation(target: bytes, mac: bytes | None) -> None:
-    message = ndp.NeighborSolicitation(target, mac)
-    ours = ndp.build_neighbor_solicitation(packed(GUEST, GATEWAY), message)
-    packet = checked(packed(GUEST, GATEWAY), ours)
-    assert isinstance(packet, ICMPv6ND_NS)
-    assert packed(packet.tgt) == target
-    assert (ICMPv6NDOptSrcLLAddr in packet) == (mac is not None)
-    theirs = IPv6(src=GUEST, dst=GATEWAY, hlim=255) / ICMPv6ND_NS(tgt=packet.tgt)
+    packet = solicitation(target=str(IPv6Address(target)))
     if mac is not None:
-        assert mac2str(packet[ICMPv6NDOptSrcLLAddr].lladdr) == mac
-        theirs /= ICMPv6NDOptSrcLLAddr(lladdr=packet[ICMPv6NDOptSrcLLAddr].lladdr)
-    assert ndp.parse_neighbor_solicitation(*read(theirs)) == message
+        packet /= ICMPv6NDOptSrcLLAddr(lladdr=mac.hex(":"))
+    assert ndp.parse_neighbor_solicitation(*read(packet)) == (target, mac)
 
 
-@given(unicast, macs | st.none(), st.booleans(), st.booleans(), st.booleans())
+@given(unicast, macs, st.booleans(), st.booleans(), st.booleans())
 @patient
 def test_a_neighbour_advertisement(
-    target: bytes, mac: bytes | None, router: bool, solicited: bool, override: bool
+    target: bytes, mac: bytes, router: bool, solicited: bool, override: bool
 ) -> None:
     message = ndp.NeighborAdvertisement(target, mac, router, solicited, override)
-    ours = ndp.build_neighbor_advertisement(packed(GATEWAY, GUEST), message)
-    packet = checked(packed(GATEWAY, GUEST), ours)
+    route = packed(GATEWAY, GUEST)
+    packet = checked(route, ndp.build_neighbor_advertisement(route, message))
     assert isinstance(packet, ICMPv6ND_NA)
-    assert (packed(packet.tgt), packet.R, packet.S, packet.O) == (
-        target,
-        router,
-        solicited,
-        override,
-    )
-    theirs = IPv6(src=GATEWAY, dst=GUEST, hlim=255) / ICMPv6ND_NA(
-        tgt=packet.tgt, R=router, S=solicited, O=override
-    )
-    if mac is not None:
-        assert mac2str(packet[ICMPv6NDOptDstLLAddr].lladdr) == mac
-        theirs /= ICMPv6NDOptDstLLAddr(lladdr=packet[ICMPv6NDOptDstLLAddr].lladdr)
-    assert ndp.parse_neighbor_advertisement(*read(theirs)) == message
+    flags = packet.R, packet.S, packet.O
+    assert (packed(packet.tgt), flags) == (target, (router, solicited, override))
+    assert mac2str(packet[ICMPv6NDOptDstLLAddr].lladdr) == mac
 
 
 def test_a_router_solicitation() -> None:
@@ -228,12 +211,6 @@ def test_unknown_options_are_stepped_over() -> None:
     assert ndp.parse_neighbor_solicitation(*read(told)).source_mac == mac2str(MAC)
 
 
-def test_an_advertisement_for_all_is_not_solicited() -> None:
-    bad = IPv6(src=GUEST, dst="ff02::1", hlim=255) / ICMPv6ND_NA(tgt=GUEST, S=1)
-    with pytest.raises(MalformedError):
-        ndp.parse_neighbor_advertisement(*read(bad))
-
-
 def test_who_has_no_address_cannot_be_told_of() -> None:
     bad = IPv6(src="::", dst="ff02::2", hlim=255) / ICMPv6ND_RS() / ICMPv6NDOptSrcLLAddr(lladdr=MAC)
     with pytest.raises(MalformedError):
@@ -242,7 +219,6 @@ def test_who_has_no_address_cannot_be_told_of() -> None:
 
 PARSERS: list[tuple[Callable[[memoryview, ip.Packet], object], Packet]] = [
     (ndp.parse_neighbor_solicitation, ICMPv6ND_NS(tgt=TARGET)),
-    (ndp.parse_neighbor_advertisement, ICMPv6ND_NA(tgt=TARGET)),
     (ndp.parse_router_solicitation, ICMPv6ND_RS()),
 ]
 
