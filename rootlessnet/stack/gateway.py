@@ -16,7 +16,7 @@ from rootlessnet.stack.fragments import Fragments
 from rootlessnet.stack.frames import Frames
 from rootlessnet.stack.host import Device, Host
 from rootlessnet.stack.neighbours import Neighbours
-from rootlessnet.stack.network import UNSPECIFIED_6, Network, Plan, is_link_local
+from rootlessnet.stack.network import Network, Plan, is_link_local
 from rootlessnet.stack.tcp_flows import TcpFlows
 from rootlessnet.stack.udp_flows import UdpFlows
 from rootlessnet.tcp.engine import Engine
@@ -108,26 +108,25 @@ class Gateway:
 
     def _goes_on(self, plan: Plan, frame: memoryview) -> bool:
         """Judge a packet whose source is not the guest's own address, or whose hops end here."""
-        packet = self._packet
-        source, destination = packet.source, packet.destination
+        packet, source = self._packet, self._packet.source
         # Who learned where the gateway is from an advertisement does not ask, and is learned here.
         is_admitted = source == plan.guest or self._network.learn(source, ethernet.source(frame))
-        if self._is_about_link(plan, frame) and (is_admitted or source == UNSPECIFIED_6):
+        if is_admitted and packet.hop_limit > 1 and not is_link_local(source):
+            return True  # nearly all are those of a guest that made its own address
+        if self._is_about_link(plan, frame) and (is_admitted or source == ndp.UNSPECIFIED):
             return True
         if not is_admitted and not is_of_nobody(packet, frame):
             self.dropped["foreign source"] += 1
             return False
-        if plan.is_on_link(destination):
+        if plan.is_on_link(packet.destination):
             return True
         if packet.hop_limit <= 1:
             self.dropped["hop limit"] += 1
             self._refuse(plan, frame, Reason.HOP_LIMIT_EXCEEDED)
-            return False
-        if is_link_local(source):
+        else:
             self.dropped["foreign source"] += 1
             self._refuse(plan, frame, Reason.BEYOND_SCOPE)
-            return False
-        return True
+        return False
 
     def _is_about_link(self, plan: Plan, frame: memoryview) -> bool:
         packet, dialect = self._packet, plan.family.icmp

@@ -17,7 +17,6 @@ from rootlessnet.stack.reach import Reach, embedded
 from rootlessnet.wire import ethernet, families
 from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
-from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT
 
 # What the guest is told when the host's kernel refuses to send or connect, by errno.
 REASONS = {
@@ -29,7 +28,6 @@ REASONS = {
 }
 
 GATEWAY_LINK_LOCAL = IPv6Address("fe80::2").packed
-UNSPECIFIED_6 = bytes(16)
 
 MAX_NEIGHBOURS = 1024
 _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
@@ -114,8 +112,6 @@ class Network:
     """The address plans: that of IPv4, and of IPv6 if the guest has it. `mtu` is in bytes;
     `guest_mac` is that of the guest's interface.
     """
-
-    hop_limit = DEFAULT_HOP_LIMIT
 
     def __init__(
         self,
