@@ -53,9 +53,8 @@ class Engine:
         self.delayed: list[Acknowledging] = []  # may wait for an answer until `_delayed_until`
         self._delayed_until = inf
         self.connection_limit = bounds.tcp_connection_bytes  # of each direction
-        self.spare = (
-            bounds.tcp_bytes
-        )  # bytes that connections may hold yet; they count for themselves
+        # Bytes that connections may hold yet; they count for themselves.
+        self.spare = bounds.tcp_bytes
         self._secret = secret
         self._challenges = 0
         self._challenges_from = -inf

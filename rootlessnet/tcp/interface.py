@@ -1,4 +1,5 @@
-"""The two sides of a connection, as the engine sees them, and the bounds it keeps.
+"""The two sides of a connection, as the engine sees them, and the bounds it keeps
+besides those that its user may change (`rootlessnet.bounds`).
 
 `Link` is below (segments towards the guest), `User` above (the host socket): the TCP/lower-level
 and TCP/user interfaces of RFC 9293 3.9. Both are injected, so the engine runs in a test without
@@ -7,14 +8,8 @@ either.
 
 from typing import Protocol
 
-from rootlessnet.bounds import DEFAULTS
-
-# Bytes held for a host socket that does not take them, which is the widest window offered, and in
-# flight towards the guest, whatever window it offers; unless the user wants it otherwise.
-RECEIVE_LIMIT = DEFAULTS.tcp_connection_bytes
 SEND_PIECES = 1024  # reads of the host socket in flight, for each costs an object however small
-TOTAL_LIMIT = DEFAULTS.tcp_bytes  # held for all connections together, unless likewise
-SHARE = 6  # one connection may hold 1/2**SHARE of what is left of the total
+SHARE = 6  # one connection may hold 1/2**SHARE of what is left of `Bounds.tcp_bytes`
 LEAST_SHARE = 2048  # bytes it may hold all the same, so that every connection goes on
 WINDOW_SCALE = 5  # lets the 16 bits of a header express the widest window
 BURST = (

@@ -97,9 +97,8 @@ class Tcb(Timed):
 
         self.irs = self.rcv_nxt = self._rcv_adv = 0
         self._rcv_scale = 0
-        self._rcv_limit = min(
-            engine.connection_limit, 0xFFFF
-        )  # the widest window, as the scale allows
+        # The widest window, as the scale allows.
+        self._rcv_limit = min(engine.connection_limit, 0xFFFF)
         self._receive_buffer = bytearray()  # what the user did not take yet
         self._reassembly = Reassembly()
         self._receive_finished = False  # the user was told of the guest's FIN

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import pytest
 
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.host import tcp as tcp_module
-from rootlessnet.tcp.interface import RECEIVE_LIMIT, TOTAL_LIMIT
 from tests.host.guest import GuestTcp
 from tests.host.world import PATIENCE, FarEnd, HostWorld, descriptors, port_of, reset
 
@@ -128,7 +128,7 @@ def test_a_far_end_that_does_not_read(pair: Pair) -> None:
     """The window closes, what was taken waits, and a read opens it again."""
     guest, far = pair
     sent = pour_until_it_is_full(pair)
-    assert sent >= RECEIVE_LIMIT
+    assert sent >= DEFAULTS.tcp_connection_bytes
     received = bytearray()
 
     def transfer() -> bool:
@@ -190,7 +190,7 @@ def test_an_orphan_whose_far_end_takes_nothing_is_reset(pair: Pair) -> None:
     pair.guest.until(lambda: not pair.guest.world.host.tcp_sockets(), "its end")
     pair.far.settimeout(PATIENCE)
     assert len(descriptors()) == len(before) - 1
-    assert pair.guest.world.gateway._engine.spare == TOTAL_LIMIT
+    assert pair.guest.world.gateway._engine.spare == DEFAULTS.tcp_bytes
     received = bytearray()
     with pytest.raises(ConnectionResetError):
         received.extend(pair.far.makefile("rb").read())

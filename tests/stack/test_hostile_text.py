@@ -10,13 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import TCP
 
-from rootlessnet.tcp.interface import RECEIVE_LIMIT
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.tcp.reassembly import MAX_PIECES
 from tests.stack.far_end import Kind
 from tests.stack.ordeal import Ordeal
 from tests.stack.tcp_guest import said
 from tests.stack.victims import Victim, victim
 from tests.wire.oracle import from_guest
+
+RECEIVE_LIMIT = DEFAULTS.tcp_connection_bytes
 
 _SEQ_AT = 10 + 14 + 20 + 4  # where the sequence number stands in a frame
 

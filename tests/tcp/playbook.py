@@ -39,13 +39,15 @@ initial one. Bytes follow a pattern of their position, so that one at a wrong pl
 from collections.abc import Callable, Iterator
 from difflib import ndiff
 
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.tcp.connection import Connection
 from rootlessnet.tcp.engine import Engine
-from rootlessnet.tcp.interface import RECEIVE_LIMIT, TOTAL_LIMIT
 from rootlessnet.tcp.sequence import MASK, distance
 from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire import tcp
 from rootlessnet.wire.tcp import ACK, RST, SYN, Segment
+
+RECEIVE_LIMIT = DEFAULTS.tcp_connection_bytes
 
 ISS = 1_000_000
 IRS = 7_000_000
@@ -301,7 +303,7 @@ class Play:
             case "lose":
                 self._lost = True
             case "spare":
-                self.engine.spare = TOTAL_LIMIT if argument == "all" else int(argument)
+                self.engine.spare = DEFAULTS.tcp_bytes if argument == "all" else int(argument)
             case "on":
                 event, _, action = argument.partition(": ")
                 self._reactions[event] = action
@@ -323,7 +325,7 @@ class Play:
                 return str(self.connection.room())
             case "spare":
                 spare = self.engine.spare
-                return "all" if spare == TOTAL_LIMIT else str(spare)
+                return "all" if spare == DEFAULTS.tcp_bytes else str(spare)
             case "queued":
                 return str(self.connection._queue.size)
             case _:

@@ -15,14 +15,16 @@ from heapq import heappop, heappush
 from itertools import count
 from random import Random
 
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.tcp.connection import Connection
 from rootlessnet.tcp.engine import Engine
-from rootlessnet.tcp.interface import RECEIVE_LIMIT, TOTAL_LIMIT
 from rootlessnet.tcp.sequence import HALF, MASK, distance
 from rootlessnet.tcp.state import State
 from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire.tcp import ACK, FIN, PSH, RST, SYN, Segment
 from tests.tcp.playbook import guest_bytes
+
+RECEIVE_LIMIT = DEFAULTS.tcp_connection_bytes
 
 _LATENCY = 0.0005  # seconds
 _BEGINNING = 1_000.0  # of the clock
@@ -272,7 +274,7 @@ class Peer:
         """What is true of a connection at every moment."""
         connection = self.connection
         check_invariants(connection)
-        assert self.engine.spare == TOTAL_LIMIT - held_by(connection)
+        assert self.engine.spare == DEFAULTS.tcp_bytes - held_by(connection)
         assert self.closed_count == (self._opened and connection.state is State.CLOSED)
 
 

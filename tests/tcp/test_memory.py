@@ -2,7 +2,8 @@
 
 import pytest
 
-from rootlessnet.tcp.interface import LEAST_SHARE, SEND_PIECES, SHARE, TOTAL_LIMIT
+from rootlessnet.bounds import DEFAULTS
+from rootlessnet.tcp.interface import LEAST_SHARE, SEND_PIECES, SHARE
 from rootlessnet.tcp.state import State
 from tests.tcp.playbook import play
 
@@ -176,8 +177,8 @@ HOLDING = """
     ids=["reset by the guest", "reset by the host", "the host is gone"],
 )
 def test_a_connection_that_ends_gives_all_back(end: str) -> None:
-    stage = play(f"{HOLDING} = spare {TOTAL_LIMIT - 10_000} {end}")
-    assert stage.engine.spare == TOTAL_LIMIT
+    stage = play(f"{HOLDING} = spare {DEFAULTS.tcp_bytes - 10_000} {end}")
+    assert stage.engine.spare == DEFAULTS.tcp_bytes
 
 
 def test_a_guest_that_is_given_up_gives_all_back() -> None:
@@ -191,4 +192,4 @@ def test_a_guest_that_is_given_up_gives_all_back() -> None:
     )
     while stage.connection.state is not State.CLOSED:
         stage.engine.expire(stage.engine.next_deadline())
-    assert stage.engine.spare == TOTAL_LIMIT
+    assert stage.engine.spare == DEFAULTS.tcp_bytes
