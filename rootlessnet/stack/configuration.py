@@ -17,6 +17,7 @@ from rootlessnet.wire.ip import Packet
 if TYPE_CHECKING:
     from rootlessnet.stack.dhcp import DhcpServer
     from rootlessnet.stack.dhcpv6 import Dhcpv6Server
+    from rootlessnet.stack.leases import Leases
     from rootlessnet.stack.router import Router
 
 _DHCP_SERVER = udp.PORT.pack(udp.DHCP_SERVER)
@@ -83,19 +84,31 @@ class Configuration:
     def _dhcp(self) -> "DhcpServer":
         from rootlessnet.stack.dhcp import DhcpServer
 
-        return DhcpServer(self._frames, self._host, *self._pools[0])
+        return DhcpServer(self._frames, self._host, self._leases(0))
 
     @cached_property
     def _dhcpv6(self) -> "Dhcpv6Server":
         from rootlessnet.stack.dhcpv6 import Dhcpv6Server
 
-        return Dhcpv6Server(self._frames, self._host, *self._pools[1])
+        return Dhcpv6Server(self._frames, self._host, self._leases(1))
 
     @cached_property
     def _router(self) -> "Router":
         from rootlessnet.stack.router import Router
 
         return Router(self._timers, self._frames, self._host, managed=bool(self._pools))
+
+    def _leases(self, number: int) -> "Leases":
+        """Those of a plan: the guest's own interface has the address of the guest's, unless the
+        user has reserved that for another.
+        """
+        from rootlessnet.stack.leases import Leases
+
+        network, (free, reserved) = self._frames.network, self._pools[number]
+        guest = network.plans[number].guest
+        if guest not in reserved.values():
+            reserved = {network.guest_mac: guest, **reserved}
+        return Leases(free, reserved)
 
 
 def is_of_nobody(packet: Packet, frame: memoryview) -> bool:

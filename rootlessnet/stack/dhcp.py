@@ -9,37 +9,27 @@ Answers have complete checksums: some clients read them before their kernel comp
 Read: RFC 2131 4.3 (what a server does with each message), RFC 3397, RFC 3442, RFC 6842.
 """
 
-from collections.abc import Mapping, Sequence
-
 from rootlessnet.stack.frames import Frames
 from rootlessnet.stack.host import Host
-from rootlessnet.stack.leases import OFFER_TIME, Client, Leases
+from rootlessnet.stack.leases import LEASE_TIME, OFFER_TIME, Client, Leases
 from rootlessnet.wire import MalformedError, dhcp, domain_names, ip, ipv4, udp
 from rootlessnet.wire.dhcp import Message
 from rootlessnet.wire.ipv4 import BROADCAST, NOBODY
 
-LEASE_TIME = 86400  # seconds, unless the client asks for less
-MIN_LEASE_TIME = 60
+MIN_LEASE_TIME = 60  # seconds, for a client that asks for less than `LEASE_TIME`
 
 _PORTS = udp.PORT.pack(udp.DHCP_SERVER) + udp.PORT.pack(udp.DHCP_CLIENT)
 _IDENTIFIED_BY_MAC = b"\1"  # the type of hardware: what most clients name themselves by
-_SEARCH_SIZE = 255  # bytes of search domains
 
 
 class DhcpServer:
-    """The server of one guest's network, with an address of `free` for anybody, and those that are
-    `reserved` by hardware address.
-    """
+    """The server of one guest's network."""
 
-    def __init__(
-        self, frames: Frames, host: Host, free: Sequence[bytes], reserved: Mapping[bytes, bytes]
-    ) -> None:
+    def __init__(self, frames: Frames, host: Host, leases: Leases) -> None:
         self._frames = frames
-        self._plan = plan = frames.network.plans[0]
         self._host = host
-        if plan.guest not in reserved.values():
-            reserved = {frames.network.guest_mac: plan.guest, **reserved}
-        self._leases = Leases(free, reserved)
+        self._leases = leases
+        self._plan = frames.network.plans[0]
 
     def receive(self, payload: memoryview, now: float) -> None:
         """Process a message; raises MalformedError."""
@@ -96,7 +86,7 @@ class DhcpServer:
             (dhcp.INTERFACE_MTU, self._frames.network.mtu.to_bytes(2, "big")),
             (dhcp.BROADCAST_ADDRESS, plan.broadcast),
             (dhcp.DOMAIN_NAME, search[0].encode() if search else b""),
-            (dhcp.DOMAIN_SEARCH, domain_names.encode_list(search, _SEARCH_SIZE)),
+            (dhcp.DOMAIN_SEARCH, domain_names.encode_list(search)),
         ]
         wanted = message.wanted
         return [(code, value) for code, value in known if wanted is None or code in wanted]

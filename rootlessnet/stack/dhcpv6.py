@@ -8,40 +8,26 @@ As the one server on its link it takes a client's word for an address that is fr
 given before this server was started. Read: RFC 8415 18.3 (what a server does with each message).
 """
 
-from collections.abc import Mapping, Sequence
-
 from rootlessnet.stack.frames import Frames
 from rootlessnet.stack.host import Host
-from rootlessnet.stack.leases import OFFER_TIME, Client, Leases
+from rootlessnet.stack.leases import LEASE_TIME, OFFER_TIME, Client, Leases
 from rootlessnet.stack.network import GATEWAY_LINK_LOCAL
 from rootlessnet.wire import dhcpv6, domain_names, ip, udp
 from rootlessnet.wire.dhcpv6 import Association, Message
 
-LEASE_TIME = 86400  # seconds
 _T1, _T2 = LEASE_TIME // 2, LEASE_TIME * 4 // 5
 _PORTS = udp.PORT.pack(udp.DHCPV6_SERVER) + udp.PORT.pack(udp.DHCPV6_CLIENT)
-_SEARCH_SIZE = 255  # bytes of search domains
 
 
 class Dhcpv6Server:
-    """The server of one guest's network, with an address of `free` for anybody, and those that are
-    `reserved` by hardware address.
-    """
+    """The server of one guest's network."""
 
-    def __init__(
-        self,
-        frames: Frames,
-        host: Host,
-        free: Sequence[bytes],
-        reserved: Mapping[bytes, bytes],
-    ) -> None:
+    def __init__(self, frames: Frames, host: Host, leases: Leases) -> None:
         self._frames = frames
         self._host = host
-        self._plan = plan = frames.network.plans[1]
+        self._leases = leases
+        self._plan = frames.network.plans[1]
         self._identifier = dhcpv6.link_layer_identifier(frames.network.mac)
-        if plan.guest not in reserved.values():
-            reserved = {frames.network.guest_mac: plan.guest, **reserved}
-        self._leases = Leases(free, reserved)
 
     def receive(self, source: bytes, mac: bytes, payload: memoryview, now: float) -> None:
         """Process a message from this address and hardware address; raises MalformedError."""
@@ -120,7 +106,7 @@ class Dhcpv6Server:
 
     def _parameters(self, message: Message) -> list[bytes]:
         """What the client asked for of what there is."""
-        search = domain_names.encode_list(self._host.search_domains(), _SEARCH_SIZE)
+        search = domain_names.encode_list(self._host.search_domains())
         known = [(dhcpv6.NAMESERVERS, self._plan.dns), (dhcpv6.DOMAIN_SEARCH, search)]
         return [
             dhcpv6.encode_option(code, value)

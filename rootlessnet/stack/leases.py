@@ -10,6 +10,7 @@ that comes back finds its own. Read: RFC 2131 3.1 and 4.3.1.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+LEASE_TIME = 86400  # seconds
 OFFER_TIME = 60.0  # seconds for which an address that was offered is kept
 DECLINED_TIME = 600.0  # seconds for which nobody gets an address that is in use
 _NOBODY = b""

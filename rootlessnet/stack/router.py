@@ -22,7 +22,6 @@ INTERVAL = 200.0, 600.0  # seconds between two that nobody asked for (RFC 4861 6
 LIFETIME = 1800  # seconds: three of the longest intervals
 PREFERRED_LIFETIME, VALID_LIFETIME = 604_800, 2_592_000  # of the prefix: RFC 4861 6.2.1
 _AUTONOMOUS_LENGTH = 64  # bits: hosts make the rest of their addresses (RFC 4862 5.5.3)
-_SEARCH_SIZE = 255  # bytes of search domains
 
 
 class Router(Timed):
@@ -70,7 +69,7 @@ class Router(Timed):
             mtu=network.mtu,
             prefixes=(prefix,),
             nameservers=(plan.dns,),
-            domains=domain_names.encode_list(self._host.search_domains(), _SEARCH_SIZE),
+            domains=domain_names.encode_list(self._host.search_domains()),
             dns_lifetime=LIFETIME,
         )
         addresses = GATEWAY_LINK_LOCAL + destination

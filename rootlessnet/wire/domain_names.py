@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 _LABEL = 63  # bytes
 _NAME = 255
+LIST_SIZE = 255  # bytes: as many as one option of DHCP for IPv4 holds
 
 
 def encode(name: str) -> bytes | None:
@@ -21,14 +22,14 @@ def encode(name: str) -> bytes | None:
     return encoded if len(encoded) <= _NAME else None
 
 
-def encode_list(names: Iterable[str], room: int) -> bytes:
-    """The names, in their order, as far as they fit into `room` bytes; what is none is left out."""
+def encode_list(names: Iterable[str]) -> bytes:
+    """The names, in their order, as far as they fit into LIST_SIZE; what is none is left out."""
     encoded = b""
     for name in names:
         one = encode(name)
         if one is None:
             continue
-        if len(encoded) + len(one) > room:
+        if len(encoded) + len(one) > LIST_SIZE:
             break
         encoded += one
     return encoded

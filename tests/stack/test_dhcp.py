@@ -8,8 +8,7 @@ from scapy.packet import Packet
 from scapy.utils import mac2str
 
 from rootlessnet.stack import network as network_module
-from rootlessnet.stack.dhcp import LEASE_TIME
-from rootlessnet.stack.leases import DECLINED_TIME, OFFER_TIME
+from rootlessnet.stack.leases import DECLINED_TIME, LEASE_TIME, OFFER_TIME
 from tests.stack.world import DNS, GATEWAY, GUEST, MTU, World, tcp, udp
 from tests.wire.oracle import GUEST_MAC, NO_OFFLOAD
 

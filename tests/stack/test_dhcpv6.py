@@ -33,8 +33,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 from scapy.utils import mac2str
 
-from rootlessnet.stack.dhcpv6 import LEASE_TIME
-from rootlessnet.stack.leases import DECLINED_TIME, OFFER_TIME
+from rootlessnet.stack.leases import DECLINED_TIME, LEASE_TIME, OFFER_TIME
 from tests.stack.world import DNS_6, GATEWAY_6, GATEWAY_LINK_LOCAL, GUEST_6, World
 from tests.wire.oracle import GATEWAY_MAC, GUEST_MAC, NO_OFFLOAD
 

@@ -154,7 +154,7 @@ def test_an_answer() -> None:
         dhcpv6.encode_association(b"\0\0\0\7", 10, 20, dhcpv6.encode_address(ONE.packed, 30, 40)),
         dhcpv6.encode_status(dhcpv6.NO_BINDING),
         dhcpv6.encode_option(dhcpv6.NAMESERVERS, ONE.packed),
-        dhcpv6.encode_option(dhcpv6.DOMAIN_SEARCH, domain_names.encode_list(["a.example"], 99)),
+        dhcpv6.encode_option(dhcpv6.DOMAIN_SEARCH, domain_names.encode_list(["a.example"])),
         dhcpv6.encode_seconds(dhcpv6.INFORMATION_REFRESH_TIME, 600),
     ]
     packet = DHCP6_Reply(dhcpv6.build_reply(question, dhcpv6.REPLY, options))

@@ -7,7 +7,7 @@ from rootlessnet.wire import domain_names
 
 
 def test_names() -> None:
-    encoded = domain_names.encode_list(["corp.example.", "a.b", "loc"], 255)
+    encoded = domain_names.encode_list(["corp.example.", "a.b", "loc"])
     option = ICMPv6NDOptDNSSL(bytes(ICMPv6NDOptDNSSL(len=4))[:8] + encoded)
     assert option.searchlist == ["corp.example.", "a.b.", "loc."]
 
@@ -17,7 +17,7 @@ def test_names() -> None:
 )
 def test_no_names(name: str) -> None:
     assert domain_names.encode(name) is None
-    assert domain_names.encode_list(["a", name, "b"], 255) == b"\1a\0\1b\0"
+    assert domain_names.encode_list(["a", name, "b"]) == b"\1a\0\1b\0"
 
 
 def test_the_longest_name() -> None:
@@ -27,5 +27,8 @@ def test_the_longest_name() -> None:
 
 
 def test_what_does_not_fit_is_left_out_with_all_behind_it() -> None:
-    assert domain_names.encode_list(["aa", "bbbb", "c"], 9) == b"\2aa\0"
-    assert domain_names.encode_list(["aa", "bbb", "c"], 9) == b"\2aa\0\3bbb\0"
+    name = ".".join(["n" * 63] * 3)
+    encoded = domain_names.encode(name) or b""
+    most = "m" * (domain_names.LIST_SIZE - len(encoded) - 2)
+    assert len(domain_names.encode_list([name, most])) == domain_names.LIST_SIZE
+    assert domain_names.encode_list([name, most + "m", "c"]) == encoded

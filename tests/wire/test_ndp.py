@@ -111,7 +111,7 @@ def test_a_router_advertisement(
 ) -> None:
     prefix = ndp.PrefixInformation(packed("fd00::"), 64, seconds, seconds // 2, other, managed)
     nameservers = (packed("fd00::3"), packed("fd00::4"))
-    domains = domain_names.encode_list(["corp.example", "example.org"], 2032)
+    domains = domain_names.encode_list(["corp.example", "example.org"])
     message = ndp.RouterAdvertisement(
         hop_limit,
         managed,
