@@ -26,7 +26,7 @@ _OPCODE_SHIFT, _OPCODE, _CODE = 11, 0xF, 0xF
 _RECORD = Struct("!HHIH")  # behind the name: type, class, TTL, length
 _FLAGS = Struct("!H")
 _QUESTION = Struct("!HH")  # behind the name: type, class
-_LABEL_MAX, _NAME_MAX = 63, 255
+LABEL_MAX, NAME_MAX = 63, 255  # bytes: RFC 1035 2.3.4
 _POINTER = 0xC0
 _RECORDS = 32  # of a query that are looked through for OPT: it has one, and maybe a signature
 _DNSSEC_OK = 0x8000
@@ -127,8 +127,8 @@ def fitting(answer: bytes, query: Query) -> bytes:
 
 
 def name_from_text(text: str) -> bytes:
-    """The wire form, in lower case, of a name in ASCII whose labels are not empty."""
-    labels = [label.encode() for label in text.lower().split(".")]
+    """The wire form of a name in ASCII, whose labels are not empty, without a dot at its end."""
+    labels = text.encode("ascii").split(b".")
     return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
 
 
@@ -154,7 +154,7 @@ def _name_end(message: bytes, at: int, *, may_point: bool) -> int:
         if size >= _POINTER and at < len(message) and may_point:
             return at + 1
         at += size
-        if size > _LABEL_MAX or at - start >= _NAME_MAX:
+        if size > LABEL_MAX or at - start >= NAME_MAX:
             break
     raise MalformedError("DNS name is too long, or cut short")
 

@@ -5,21 +5,18 @@ Read: RFC 1035 3.1 (labels), RFC 3397, RFC 3646 4, RFC 8106 5.2 (who carries the
 
 from collections.abc import Iterable
 
-_LABEL = 63  # bytes
-_NAME = 255
+from rootlessnet.wire import dns
+
 LIST_SIZE = 255  # bytes: as many as one option of DHCP for IPv4 holds
 
 
 def encode(name: str) -> bytes | None:
     """One name, with or without its last dot; None for what is no domain name."""
-    try:
-        labels = name.removesuffix(".").encode("ascii").split(b".")
-    except UnicodeEncodeError:
+    name = name.removesuffix(".")
+    if not name.isascii() or not all(0 < len(label) <= dns.LABEL_MAX for label in name.split(".")):
         return None
-    if not all(1 <= len(label) <= _LABEL for label in labels):
-        return None
-    encoded = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
-    return encoded if len(encoded) <= _NAME else None
+    encoded = dns.name_from_text(name)
+    return encoded if len(encoded) <= dns.NAME_MAX else None
 
 
 def encode_list(names: Iterable[str]) -> bytes:

@@ -24,7 +24,7 @@ class OwnNames:
     """Answers by name and by address."""
 
     def __init__(self, names: Mapping[str, Sequence[HostAddress]]) -> None:
-        """The addresses of each name, which is in ASCII and has no dot at its end."""
+        """The addresses of each name: in ASCII, in lower case, without a dot at its end."""
         self._addresses = {wire.name_from_text(name): found for name, found in names.items()}
         self._pointers: dict[bytes, str] = {}  # the first name of each address
         for name, addresses in names.items():
