@@ -20,7 +20,7 @@ say. Read: RFC 4787 4 and 5, RFC 5508, RFC 1191, RFC 8201, ip(7) for IP_MTU_DISC
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 
 from rootlessnet.stack.frames import Frames
@@ -31,9 +31,10 @@ from rootlessnet.stack.host import (
     UNSPECIFIED,
     HostDatagram,
     Payload,
+    Receiver,
     SocketAddress,
 )
-from rootlessnet.stack.network import REASONS
+from rootlessnet.stack.network import REASONS, Unreachable
 from rootlessnet.tcp.timers import Timed, Timers
 from rootlessnet.wire.families import Family
 from rootlessnet.wire.icmp import Reason
@@ -171,6 +172,47 @@ class Endpoint:
     def abandoned(self) -> None:
         """The last flow has ended."""
         self.socket.close()
+
+
+class OutboundEndpoint(Endpoint):
+    """The host socket of one port, or echo identifier, of the guest's."""
+
+    def __init__(self, table: dict[bytes, "OutboundEndpoint"], key: bytes) -> None:
+        super().__init__()
+        self._table = table
+        self._key = key
+
+    def abandoned(self) -> None:
+        del self._table[self._key]
+        super().abandoned()
+
+
+class OutboundEndpoints:
+    """All of them, by guest address and port, or identifier."""
+
+    def __init__(
+        self,
+        kind: type[OutboundEndpoint],
+        opening: Callable[[Receiver, Family], HostDatagram],
+        failure: Reason,
+    ) -> None:
+        """`failure` is what the guest is told of an error of `opening` that has no other reason."""
+        self._kind = kind
+        self._opening = opening
+        self._failure = failure
+        self._endpoints: dict[bytes, OutboundEndpoint] = {}
+
+    def get(self, key: bytes, family: Family) -> OutboundEndpoint:
+        """That of `key`, which may be new; raises Unreachable."""
+        endpoint = self._endpoints.get(key)
+        if endpoint is None:
+            endpoint = self._kind(self._endpoints, key)
+            try:
+                endpoint.socket = self._opening(endpoint, family)
+            except OSError as error:
+                raise Unreachable(REASONS.get(error.errno or 0, self._failure)) from None
+            self._endpoints[key] = endpoint
+        return endpoint
 
 
 class DatagramFlows(Timed):

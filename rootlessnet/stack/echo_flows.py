@@ -8,10 +8,15 @@ icmp(7), RFC 4443 4.
 from collections.abc import Iterable
 
 from rootlessnet.bounds import Bounds
-from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
+from rootlessnet.stack.datagram_flows import (
+    DatagramFlow,
+    DatagramFlows,
+    OutboundEndpoint,
+    OutboundEndpoints,
+)
 from rootlessnet.stack.frames import Frames
 from rootlessnet.stack.host import Host, SocketAddress
-from rootlessnet.stack.network import REASONS, Unreachable
+from rootlessnet.stack.network import Unreachable
 from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire import MalformedError, families, icmp, ip
 from rootlessnet.wire.families import Family
@@ -52,13 +57,8 @@ class EchoFlow(DatagramFlow):
         return int.from_bytes(self.key[-2:], "big")
 
 
-class EchoEndpoint(Endpoint):
+class EchoEndpoint(OutboundEndpoint):
     """The ping socket of one identifier of the guest's."""
-
-    def __init__(self, table: dict[bytes, "EchoEndpoint"], key: bytes) -> None:
-        super().__init__()
-        self._table = table
-        self._key = key
 
     def received(
         self, payload: memoryview, remote: SocketAddress, segment: int, now: float
@@ -68,20 +68,15 @@ class EchoEndpoint(Endpoint):
     def flow_of(self, remote: SocketAddress) -> DatagramFlow | None:
         return self.flows.get((remote[0], 0))
 
-    def abandoned(self) -> None:
-        del self._table[self._key]
-        super().abandoned()
-
 
 class EchoFlows:
     """All echo flows of a guest."""
 
     def __init__(self, timers: Timers, frames: Frames, host: Host, bounds: Bounds) -> None:
         self._frames = frames
-        self._host = host
         self._network = frames.network
         self._flows = DatagramFlows(timers, min(bounds.echo_flows, host.capacity() // 16))
-        self._endpoints: dict[bytes, EchoEndpoint] = {}  # by guest address and identifier
+        self._endpoints = OutboundEndpoints(EchoEndpoint, host.open_echo, Reason.PROHIBITED)
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -115,16 +110,7 @@ class EchoFlows:
 
     def _open(self, key: bytes, packet: Packet, now: float) -> DatagramFlow:
         remote = (self._network.translate(packet.destination), 0)
-        endpoint_key = packet.source + key[-2:]
-        endpoint = self._endpoints.get(endpoint_key)
-        if endpoint is None:
-            endpoint = EchoEndpoint(self._endpoints, endpoint_key)
-            try:
-                endpoint.socket = self._host.open_echo(endpoint, families.of(packet.addresses))
-            except OSError as error:
-                reason = REASONS.get(error.errno or 0, Reason.PROHIBITED)
-                raise Unreachable(reason) from None
-            self._endpoints[endpoint_key] = endpoint
+        endpoint = self._endpoints.get(packet.source + key[-2:], families.of(packet.addresses))
         flow = EchoFlow(self._frames, key, endpoint, remote, now)
         self._flows.add(flow, now)
         return flow

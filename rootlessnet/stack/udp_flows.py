@@ -7,10 +7,16 @@ look-up serves both directions of both kinds.
 from collections.abc import Callable, Iterable
 
 from rootlessnet.bounds import Bounds
-from rootlessnet.stack.datagram_flows import DatagramFlow, DatagramFlows, Endpoint
+from rootlessnet.stack.datagram_flows import (
+    DatagramFlow,
+    DatagramFlows,
+    Endpoint,
+    OutboundEndpoint,
+    OutboundEndpoints,
+)
 from rootlessnet.stack.frames import Frames, UdpHeader
 from rootlessnet.stack.host import Host, SocketAddress
-from rootlessnet.stack.network import REASONS, Unreachable
+from rootlessnet.stack.network import Unreachable
 from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire import dns, families, ip, udp, vnet
 from rootlessnet.wire.families import Family
@@ -43,19 +49,6 @@ class UdpFlow(DatagramFlow):
     def quoted(self, payload: bytes, size: int) -> tuple[int, bytes, bytes]:
         length = (udp.SIZE + size).to_bytes(2, "big")
         return ip.UDP, self.key[:-4], self.key[-4:] + length + bytes(2) + payload
-
-
-class OutboundEndpoint(Endpoint):
-    """The host socket of one port of the guest."""
-
-    def __init__(self, table: dict[bytes, "OutboundEndpoint"], key: bytes) -> None:
-        super().__init__()
-        self._table = table
-        self._key = key
-
-    def abandoned(self) -> None:
-        del self._table[self._key]
-        super().abandoned()
 
 
 class PublishedPort(Endpoint):
@@ -111,7 +104,9 @@ class UdpFlows:
         self._host = host
         self._network = frames.network
         self._flows = DatagramFlows(timers, min(bounds.udp_flows, host.capacity() // 8))
-        self._endpoints: dict[bytes, OutboundEndpoint] = {}  # by guest address and port
+        self._endpoints = OutboundEndpoints(
+            OutboundEndpoint, host.open_udp, Reason.HOST_UNREACHABLE
+        )
         self._services: dict[bytes, Service] = {}  # by address and port
 
     def __len__(self) -> int:
@@ -197,16 +192,7 @@ class UdpFlows:
         if self._network.is_dns(packet.destination):
             raise Unreachable(Reason.PORT_UNREACHABLE)
         remote = self._network.targets(ip.UDP, packet.destination, port)[0]
-        endpoint_key = packet.source + key[-4:-2]
-        endpoint = self._endpoints.get(endpoint_key)
-        if endpoint is None:
-            endpoint = OutboundEndpoint(self._endpoints, endpoint_key)
-            try:
-                endpoint.socket = self._host.open_udp(endpoint, families.of(packet.addresses))
-            except OSError as error:
-                reason = REASONS.get(error.errno or 0, Reason.HOST_UNREACHABLE)
-                raise Unreachable(reason) from None
-            self._endpoints[endpoint_key] = endpoint
+        endpoint = self._endpoints.get(packet.source + key[-4:-2], families.of(packet.addresses))
         flow = UdpFlow(self._frames, key, endpoint, remote, now)
         self._flows.add(flow, now)
         return flow
