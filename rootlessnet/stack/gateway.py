@@ -164,7 +164,7 @@ class Gateway:
         forbids it.
         """
         packet = self._packet
-        if packet.source != plan.guest and not plan.may_be_source(packet.source):
+        if not plan.may_be_source(packet.source):
             return
         if plan.is_for_many(packet.destination) and not refused.also_to_many:
             return

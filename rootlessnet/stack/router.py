@@ -58,6 +58,7 @@ class Router(Timed):
             plan.prefix_length,
             VALID_LIFETIME,
             PREFERRED_LIFETIME,
+            on_link=True,
             autonomous=plan.prefix_length == _AUTONOMOUS_LENGTH,
         )
         message = RouterAdvertisement(

@@ -142,8 +142,8 @@ def _without_records(query: Query, flags: int) -> bytes:
 
 
 def _name_end(message: bytes, at: int, *, may_point: bool) -> int:
-    """Where the name that begins at `at` ends; its rest may stand elsewhere if it `may_point`
-    there. Raises MalformedError.
+    """Where the name that begins at `at` ends, maybe with its message cut short there; its rest may
+    stand elsewhere if it `may_point` there. Raises MalformedError.
     """
     start = at
     while at < len(message):
@@ -151,7 +151,7 @@ def _name_end(message: bytes, at: int, *, may_point: bool) -> int:
         at += 1
         if size == 0:
             return at
-        if size >= _POINTER and at < len(message) and may_point:
+        if size >= _POINTER and may_point:
             return at + 1
         at += size
         if size > LABEL_MAX or at - start >= NAME_MAX:

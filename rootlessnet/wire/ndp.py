@@ -62,8 +62,8 @@ class PrefixInformation(NamedTuple):
     length: int
     valid: int
     preferred: int
-    on_link: bool = True
-    autonomous: bool = True
+    on_link: bool
+    autonomous: bool
 
 
 class RouterAdvertisement(NamedTuple):

@@ -85,8 +85,9 @@ def found(answer: Packet) -> list[tuple[str, int]]:
 
 
 def status(answer: Packet) -> int:
-    """That of the first association."""
+    """That of the first association, which has nothing to renew."""
     (option,) = answer[DHCP6OptIA_NA].ianaopts
+    assert (answer[DHCP6OptIA_NA].T1, answer[DHCP6OptIA_NA].T2) == (0, 0)
     return int(option.statuscode)
 
 
@@ -138,6 +139,12 @@ def test_two_messages(world: World) -> None:
     assert found(answer) == [(FIRST, LEASE_TIME)]
     world.pass_time(OFFER_TIME + 1)
     assert not is_free(world, FIRST)
+
+
+def test_only_a_solicitation_is_rapid(world: World) -> None:
+    answer = ask(world, DHCP6_Request() / SERVER / DHCP6OptRapidCommit() / association())
+    assert DHCP6OptRapidCommit not in answer
+    assert found(answer) == [(FIRST, LEASE_TIME)]
 
 
 def test_an_offer_lapses(world: World) -> None:

@@ -275,6 +275,17 @@ def test_a_datagram_for_the_guest(side: Side, length: int, mtu: int) -> None:
     assert bytes(reassembled(packets)[UDP].payload) == payload
 
 
+def test_fragments_that_are_full_to_the_last(side: Side) -> None:
+    world = World()
+    overhead = side.header_size if side.ip is IP else side.header_size + 8
+    step = (1500 - overhead) // 8 * 8
+    world.send(side.udp(b"question"))
+    world.receive(world.host.udp[0], bytes(3 * step - 8), (side.remote, 7000))
+    packets = world.heard()
+    assert [len(fragment_of(one)[2]) for one in packets] == 3 * [step]
+    reassembled(packets)
+
+
 def test_a_checksum_of_zero_in_fragments(side: Side) -> None:
     """RFC 768: it is sent as 0xFFFF."""
     world = World()

@@ -152,6 +152,11 @@ def test_of_which_nobody_is_told(one: Packet) -> None:
     assert world.gateway.dropped["malformed"] == 1
 
 
+def test_a_node_with_another_address_is_told() -> None:
+    one = extended(UNKNOWN_OPTION, src="fd00::50")
+    assert World().ask(one)[IPv6].dst == "fd00::50"
+
+
 def test_one_option_is_told_of_even_if_it_went_to_many() -> None:
     answer = World().ask(extended(UNKNOWN_OPTION_ALSO_TO_MANY, dst=GROUP))
     assert (answer[IPv6].src, answer[ICMPv6ParamProblem].code) == (GATEWAY_6, 2)

@@ -5,6 +5,7 @@ from contextlib import suppress
 import dns.flags
 import dns.message
 import dns.name
+import dns.opcode
 import dns.rcode
 import dns.rrset
 import pytest
@@ -50,6 +51,28 @@ def test_opt_behind_other_records() -> None:
     query = dns.message.make_query("name.example", "SOA", use_edns=0, payload=2000)
     query.authority.append(dns.rrset.from_text("name.example.", 1, "IN", "NS", "x.name.example."))
     assert parsed(query).limit == 2000
+
+
+def test_opt_is_looked_for_as_far_as_honest_queries_go() -> None:
+    record = b"\0" + bytes(10)
+    opt = dns.message.make_query(".", "A", use_edns=0, payload=2000).to_wire()[-11:]
+    head = PLAIN.to_wire()[:10] + (99).to_bytes(2, "big") + PLAIN.to_wire()[12:]
+    assert wire.parse_query(head + 31 * record + opt).limit == 2000
+    assert not wire.parse_query(head + 32 * record + opt).extended
+
+
+def test_a_record_whose_name_is_cut_short() -> None:
+    head = PLAIN.to_wire()[:10] + b"\0\1" + PLAIN.to_wire()[12:]
+    with pytest.raises(MalformedError):
+        wire.parse_query(head + b"\xc0")
+
+
+@pytest.mark.parametrize("opcode", [dns.opcode.IQUERY, dns.opcode.UPDATE])
+def test_an_answer_to_another_kind_of_question(opcode: dns.opcode.Opcode) -> None:
+    answer = dns.message.make_response(PLAIN)
+    assert wire.is_answer(answer.to_wire(), PLAIN.to_wire()[:2], parsed(PLAIN))
+    answer.set_opcode(opcode)
+    assert not wire.is_answer(answer.to_wire(), PLAIN.to_wire()[:2], parsed(PLAIN))
 
 
 def test_a_failure() -> None:

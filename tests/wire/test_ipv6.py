@@ -5,6 +5,7 @@ from socket import AF_INET6, inet_ntop
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.layers.inet import IP
 from scapy.layers.inet6 import (
     HBHOptUnknown,
     IPv6,
@@ -20,7 +21,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.packet import Packet, Raw
 
-from rootlessnet.wire import MalformedError, ethernet, ip, ipv6
+from rootlessnet.wire import MalformedError, ethernet, ip, ipv4, ipv6
 from rootlessnet.wire.ipv6 import RefusedError
 from tests.wire.oracle import addresses_6, from_guest, patient, u8, u32
 
@@ -89,6 +90,15 @@ def test_we_read_what_scapy_builds(
     assert (result.protocol, result.hop_limit, result.is_fragment) == (protocol, hop_limit, False)
     assert (result.header_start, result.protocol_at, result.dont_fragment) == (START, 6, False)
     assert bytes(frame[result.start : result.end]) == payload
+
+
+def test_nothing_is_left_of_the_packet_before() -> None:
+    result = ip.Packet()
+    ipv4.parse(from_guest(IP(id=7, flags="DF+MF", frag=3) / Raw(bytes(8))), START, result)
+    assert (result.identification, result.fragment_offset) == (7, 24)
+    ipv6.parse(from_guest(IPv6() / Raw(bytes(8))), START, result)
+    assert (result.identification, result.fragment_offset) == (0, 0)
+    assert (result.dont_fragment, result.is_fragment) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +178,7 @@ def test_a_fragment_we_build(
         (IPv6ExtHdrDestOpt() / IPv6ExtHdrFragment(offset=8191) / Raw(bytes(8)), 0, 50),
         (IPv6ExtHdrFragment(m=1, nh=60) / Raw(b"\x3c\x01" + bytes(6)), 3, 0),  # RFC 7112
         (IPv6ExtHdrFragment(m=1, nh=60) / Raw(bytes([60, 0]) + bytes(6)), 3, 0),
+        (IPv6ExtHdrFragment(m=1, nh=60) / Raw(bytes([PROTOCOL, 1]) + bytes(6)), 3, 0),
     ],
     ids=lambda value: value.summary() if isinstance(value, Packet) else str(value),
 )

@@ -133,10 +133,13 @@ def test_a_router_advertisement(
         other,
         lifetime,
     )
+    assert (packet.code, packet.H, packet.prf, packet.P, packet.res) == (0, 0, 0, 0, 0)
+    assert (packet.reachabletime, packet.retranstimer) == (0, 0)
     assert mac2str(packet[ICMPv6NDOptSrcLLAddr].lladdr) == mac
     assert packet[ICMPv6NDOptMTU].mtu == mtu
     option = packet[ICMPv6NDOptPrefixInfo]
     assert (option.prefix, option.prefixlen, option.L, option.A) == ("fd00::", 64, other, managed)
+    assert (option.R, option.res1) == (0, 0)
     assert (option.validlifetime, option.preferredlifetime) == (seconds, seconds // 2)
     assert packet[ICMPv6NDOptRDNSS].dns == ["fd00::3", "fd00::4"]
     assert packet[ICMPv6NDOptRDNSS].lifetime == seconds
