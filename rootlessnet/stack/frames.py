@@ -12,7 +12,7 @@ from struct import Struct
 from rootlessnet.stack.host import Device, Payload
 from rootlessnet.stack.network import Network
 from rootlessnet.wire import ethernet, families, ip, tcp, udp, vnet
-from rootlessnet.wire.checksum import checksum, fold, pseudo_header_sum
+from rootlessnet.wire.checksum import pseudo_header_sum
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT
 
@@ -37,12 +37,6 @@ class Frames:
         self.network = network
         self._identification = 0
 
-    def template(self, addresses: bytes, protocol: int, transport: bytes) -> bytearray:
-        """Everything before the payload, lengths and checksums still open."""
-        family = families.of(addresses)
-        header = family.build(addresses, protocol, 0, DEFAULT_HOP_LIMIT)
-        return bytearray(self._link_header(addresses) + header + transport)
-
     def send(
         self,
         addresses: bytes,
@@ -52,7 +46,7 @@ class Frames:
     ) -> None:
         """Send a transport message that carries its own checksum, in fragments if it must."""
         family = families.of(addresses)
-        head = self._link_header(addresses)
+        head = self.link_header(addresses)
         mtu = self.network.mtu
         if family.header_size + len(message) <= mtu:
             self.write(head + family.build(addresses, protocol, len(message), hop_limit), message)
@@ -91,33 +85,52 @@ class Frames:
         """Send one datagram that belongs to no flow."""
         UdpHeader(self, addresses, ports).send(payload, 0)
 
-    def _link_header(self, addresses: bytes) -> bytes:
+    def link_header(self, addresses: bytes) -> bytes:
+        """What a frame for these addresses has before its network header."""
         network = self.network
         mac = network.mac_of(ip.destination(addresses))
         ethertype = families.of(addresses).ethertype
         return vnet.NO_OFFLOAD + ethernet.HEADER.pack(mac, network.mac, ethertype)
 
 
-class TcpHeader:
-    """The headers of the segments of one connection towards the guest."""
+class _FlowHeader:
+    """The headers of the packets of one flow towards the guest, and where what changes is in them.
+
+    What `checksum.fold` does is written out where they send: that saves calls for each packet.
+    """
 
     __slots__ = (
-        *("_checksum_at", "_fields_at", "_gso", "_header", "_ip_length", "_ip_sum", "_length_at"),
+        *("_checksum_at", "_fields_at", "_header", "_ip_length", "_ip_sum", "_length_at"),
         *("_pseudo_sum", "_start", "_write"),
     )
 
-    def __init__(self, frames: Frames, addresses: bytes, ports: bytes) -> None:
+    def __init__(
+        self, frames: Frames, addresses: bytes, protocol: int, ports: bytes, size: int
+    ) -> None:
+        """`size` is that of the transport header, in bytes."""
         family = families.of(addresses)
+        header = frames.link_header(addresses)
+        header += family.build(addresses, protocol, 0, DEFAULT_HOP_LIMIT)
+        header += ports + bytes(size - _PORTS)
         self._write: Callable[[bytes | bytearray, Payload], None] = frames.write
-        self._header = frames.template(addresses, ip.TCP, ports + bytes(tcp.SIZE - _PORTS))
-        self._ip_sum = family.header_sum(addresses, ip.TCP)
-        self._pseudo_sum = pseudo_header_sum(addresses, ip.TCP, 0)
+        self._header = bytearray(header)
+        self._ip_sum = family.header_sum(addresses, protocol)
+        self._pseudo_sum = pseudo_header_sum(addresses, protocol, 0)
         self._ip_length = family.length_of_header
         self._length_at = _IP + family.length_at
         self._checksum_at = family.checksum_at and _IP + family.checksum_at
         self._fields_at = _IP + family.header_size + _PORTS
         self._start = _IP + family.header_size - ethernet.START
-        self._gso = family.tcp_segments
+
+
+class TcpHeader(_FlowHeader):
+    """The headers of the segments of one connection."""
+
+    __slots__ = ("_gso",)
+
+    def __init__(self, frames: Frames, addresses: bytes, ports: bytes) -> None:
+        super().__init__(frames, addresses, ip.TCP, ports, tcp.SIZE)
+        self._gso = families.of(addresses).tcp_segments
 
     def send(
         self,
@@ -157,47 +170,45 @@ class TcpHeader:
         self._write(header + options if options else header, payload)
 
 
-class UdpHeader:
-    """The headers of the datagrams of one flow towards the guest."""
+class UdpHeader(_FlowHeader):
+    """The headers of the datagrams of one flow."""
 
-    __slots__ = ("_addresses", "_family", "_frames", "_header", "_ip_sum", "_ports", "_pseudo_sum")
+    __slots__ = ("_addresses", "_frames", "_largest", "_ports")
 
     def __init__(self, frames: Frames, addresses: bytes, ports: bytes) -> None:
-        self._family = families.of(addresses)
+        super().__init__(frames, addresses, ip.UDP, ports, udp.SIZE)
         self._frames = frames
         self._addresses = addresses
         self._ports = ports
-        self._header = frames.template(addresses, ip.UDP, ports + bytes(udp.SIZE - _PORTS))
-        self._ip_sum = self._family.header_sum(addresses, ip.UDP)
-        self._pseudo_sum = pseudo_header_sum(addresses, ip.UDP, 0)
+        self._largest = frames.network.mtu - families.of(addresses).header_size - udp.SIZE
 
     def send(self, payload: Payload, segment: int) -> None:
         """Send one datagram, or with `segment` one frame that the guest's kernel cuts."""
         header = self._header
-        if len(payload) > udp.MAX_PAYLOAD and segment:
+        size = len(payload)
+        if size > udp.MAX_PAYLOAD and segment:
             # A host whose loopback has big packets joins more than a frame can tell the length of.
             most = udp.MAX_PAYLOAD // segment * segment
             self.send(payload[:most], segment)
             self.send(payload[most:], segment)
             return
-        family = self._family
-        length = udp.SIZE + len(payload)
-        largest = family.header_size + udp.SIZE + (segment or len(payload))
-        if largest > self._frames.network.mtu:
-            self._send_fragments(payload, segment or len(payload))
+        if (segment or size) > self._largest:
+            self._send_fragments(payload, segment or size)
             return
-        transport = _IP + family.header_size
-        start = transport - ethernet.START
-        if segment and len(payload) > segment:
+        start = self._start
+        if segment and size > segment:
             _pack_vnet(header, 0, 1, vnet.GSO_UDP_L4, start + udp.SIZE, segment, start, 6)
         else:
             _pack_vnet(header, 0, 1, 0, 0, 0, start, 6)
-        ip_length = family.length_of_header + length
-        _pack_length(header, _IP + family.length_at, ip_length)
-        if family.checksum_at:
-            _pack_length(header, _IP + family.checksum_at, checksum(self._ip_sum + ip_length))
-        _pack_udp(header, transport + _PORTS, length, fold(self._pseudo_sum + length))
-        self._frames.write(header, payload)
+        length = udp.SIZE + size
+        ip_length = self._ip_length + length
+        _pack_length(header, self._length_at, ip_length)
+        if self._checksum_at:
+            total = self._ip_sum + ip_length
+            _pack_length(header, self._checksum_at, (total - 1) % 0xFFFF + 1 ^ 0xFFFF)
+        total = self._pseudo_sum + length
+        _pack_udp(header, self._fields_at, length, (total - 1) % 0xFFFF + 1)
+        self._write(header, payload)
 
     def _send_fragments(self, payload: Payload, segment: int) -> None:
         addresses, ports = self._addresses, self._ports
