@@ -142,7 +142,7 @@ class Network:
             return True
         if not self.plan_of(address).may_be_source(address):
             return False
-        if len(neighbours) >= MAX_NEIGHBOURS:
+        if len(neighbours) >= MAX_NEIGHBOURS and address not in neighbours:
             del neighbours[next(iter(neighbours))]
         neighbours[address] = mac
         return True

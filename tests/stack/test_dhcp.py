@@ -243,6 +243,9 @@ def test_the_table_of_neighbours_is_bounded(world: World, monkeypatch: pytest.Mo
     for address in addresses:
         assert network.learn(address, mac)
     assert [network.mac_of(address) == mac for address in addresses] == [False, True, True, True]
+    moved = mac2str("02:00:00:00:00:78")
+    assert network.learn(addresses[2], moved)
+    assert [network.mac_of(address) for address in addresses[1:]] == [mac, moved, mac]
 
 
 # ── 4.3.2: DHCPREQUEST ───────────────────────────────────────────────────────────────────────────
