@@ -16,6 +16,7 @@ from scapy.utils import checksum
 
 VNET_SIZE = 10
 NO_OFFLOAD = bytes(VNET_SIZE)
+_UDP_CHECKSUM = 6  # where the field stands in the header
 _IPV6_PAYLOAD = 14 + 40  # bytes of headers in front of it
 GATEWAY_MAC = "52:55:0a:00:02:02"
 GUEST_MAC = "02:00:00:00:00:64"
@@ -88,5 +89,9 @@ def kernel_view(header: bytes, payload: bytes) -> Packet:
     assert flags or not gso_type, "segmentation without a checksum to complete is dropped"
     if flags:
         total = checksum(bytes(frame[start:]))  # the field holds the pseudo-header's sum
-        frame[start + offset : start + offset + 2] = (total or 0xFFFF).to_bytes(2, "big")
+        # The kernel writes 0 as 0xFFFF. Only UDP needs that, where 0 means none: over TCP both say
+        # the same, and scapy has 0.
+        if not total and offset == _UDP_CHECKSUM:
+            total = 0xFFFF
+        frame[start + offset : start + offset + 2] = total.to_bytes(2, "big")
     return dissected(bytes(frame))
