@@ -1,4 +1,8 @@
-"""Signals: which ones are told of, and which of them the terminal sent."""
+"""Signals: which ones are told of, and which of them the terminal sent.
+
+What is sent to a process may go to any of its threads, and pytest's may have others than the one
+that has these signals blocked: so they are sent to processes that have one.
+"""
 
 import asyncio
 import fcntl
@@ -9,12 +13,12 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from rootlessnet.host.signals import Signals
-from tests.host.world import PATIENCE, HostReactor
+from tests.host.world import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 PASSED = (
@@ -28,51 +32,89 @@ PASSED = (
 )
 CTRL_C, CTRL_BACKSLASH = b"\x03", b"\x1c"
 
-# Leads a session on the terminal that is its standard input, and says what is passed.
-LEADER = """
-import asyncio, fcntl, signal, termios
+# Says what is passed, until that were so many signals as its first argument tells; its second is
+# what it does before.
+LISTENER = """
+import fcntl, os, signal, sys, termios, uvloop
 from rootlessnet.host.signals import Signals
 
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-loop = asyncio.new_event_loop()
+loop = uvloop.new_event_loop()
+expected = int(sys.argv[1])
 
 def passed(number, from_terminal):
+    global expected
     print(signal.Signals(number).name, "from the terminal" * from_terminal, flush=True)
-    if number == signal.SIGHUP:
+    expected -= 1
+    if not expected:
         loop.stop()
 
 signals = Signals(loop, passed)
+exec(sys.argv[2])
 print("ready", flush=True)
 loop.run_forever()
 signals.close()
 loop.close()
 """
+SEND_ALL = f"for number in {[*map(int, PASSED)]}: os.kill(os.getpid(), number)"
+# Its standard input is the terminal of which it is the leader.
+TAKE_TERMINAL = "fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+END_AT_THE_LAST_MOMENT = """
+os.kill(os.getpid(), signal.SIGUSR1)
+signals.close()
+print(sorted(signals.received))
+sys.exit()
+"""
 
 
-@pytest.mark.parametrize("number", PASSED, ids=lambda number: number.name)
-def test_what_a_process_sends_is_passed_on(
-    loop: asyncio.AbstractEventLoop, reactor: HostReactor, number: signal.Signals
-) -> None:
-    passed: list[tuple[int, bool]] = []
-    signals = Signals(loop, lambda number, from_terminal: passed.append((number, from_terminal)))
-    try:
-        os.kill(os.getpid(), number)
-        reactor.wait(lambda: passed, "the signal")
-    finally:
-        signals.close()
-    assert passed == [(number, False)]
+class Listener:
+    """A process that runs `LISTENER`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.send = process.send_signal
+        self._process = process
+
+    def hear(self) -> str:
+        """The next line."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def rest(self) -> list[str]:
+        """All further lines, once it has ended in order; none has come since the last one."""
+        said, _ = self._process.communicate(timeout=PATIENCE)
+        assert self._process.returncode == 0
+        return said.splitlines()
 
 
-def test_all_at_once(loop: asyncio.AbstractEventLoop, reactor: HostReactor) -> None:
-    passed: list[tuple[int, bool]] = []
-    signals = Signals(loop, lambda number, from_terminal: passed.append((number, from_terminal)))
-    try:
+@contextmanager
+def listening(count: int, first: str = "", stdin: int = subprocess.DEVNULL) -> Iterator[Listener]:
+    with subprocess.Popen(
+        [sys.executable, "-c", LISTENER, str(count), first],
+        cwd=ROOT,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield Listener(process)
+        finally:
+            process.kill()
+
+
+def test_what_a_process_sends_is_passed_on() -> None:
+    with listening(len(PASSED)) as listener:
+        assert listener.hear() == "ready\n"
         for number in PASSED:
-            os.kill(os.getpid(), number)
-        reactor.wait(lambda: len(passed) == len(PASSED), "all of them")
-    finally:
-        signals.close()
-    assert set(passed) == {(number, False) for number in PASSED}
+            listener.send(number)
+            assert listener.hear() == f"{number.name} \n"
+        assert listener.rest() == []
+
+
+def test_all_at_once() -> None:
+    with listening(len(PASSED), SEND_ALL) as listener:
+        ready, *said = listener.rest()
+        assert ready == "ready"
+        assert set(said) == {f"{number.name} " for number in PASSED}
 
 
 def test_their_own_effects_return(loop: asyncio.AbstractEventLoop) -> None:
@@ -85,41 +127,26 @@ def test_their_own_effects_return(loop: asyncio.AbstractEventLoop) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
 
 
-def test_what_came_at_the_last_moment_has_no_effect_of_its_own(
-    loop: asyncio.AbstractEventLoop,
-) -> None:
+def test_what_came_at_the_last_moment_has_no_effect_of_its_own() -> None:
     """It is known to have come, though: by default it would have ended the process."""
-    passed: list[int] = []
-    signals = Signals(loop, lambda number, from_terminal: passed.append(number))
-    os.kill(os.getpid(), signal.SIGUSR1)
-    signals.close()
-    assert (passed, signals.received) == ([], {signal.SIGUSR1})
+    with listening(1, END_AT_THE_LAST_MOMENT) as listener:
+        assert listener.rest() == [str([int(signal.SIGUSR1)])]
 
 
 def test_what_the_terminal_sends_is_known() -> None:
     """It sends that to the command as well. Hanging up it tells its session's leader alone."""
     master, slave = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-c", LEADER],
-        cwd=ROOT,
-        stdin=slave,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as leader:
+    with listening(6, TAKE_TERMINAL, slave) as leader:
         os.close(slave)
-        assert leader.stdout is not None
-        assert leader.stdout.readline() == "ready\n"
+        assert leader.hear() == "ready\n"
         for key, echoed in ((CTRL_C, b"^C"), (CTRL_BACKSLASH, b"^\\")):
             os.write(master, key)
             assert os.read(master, 100) == echoed
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", 50, 100, 0, 0))
-        said = {leader.stdout.readline() for _ in range(3)}
+        said = {leader.hear() for _ in range(3)}
         assert said == {f"SIG{name} from the terminal\n" for name in ("INT", "QUIT", "WINCH")}
         for number in (signal.SIGUSR1, signal.SIGINT):
-            leader.send_signal(number)
-            assert leader.stdout.readline() == f"{number.name} \n"
+            leader.send(number)
+            assert leader.hear() == f"{number.name} \n"
         os.close(master)
-        rest, _ = leader.communicate(timeout=PATIENCE)
-    assert rest == "SIGHUP \n"
-    assert leader.returncode == 0
+        assert leader.rest() == ["SIGHUP "]
