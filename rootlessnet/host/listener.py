@@ -8,12 +8,13 @@ import errno
 import socket
 from collections.abc import Callable
 
+from rootlessnet import limits
 from rootlessnet.host.reactor import LEVEL, Reactor
 from rootlessnet.stack.host import SocketAddress
 
 _ACCEPTS = 64  # connections accepted at most before others get their turn
 _RETRY = 0.1  # seconds to wait when there is no room
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_EXHAUSTED = (*limits.DESCRIPTORS_USED_UP, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Listener:
@@ -35,8 +36,9 @@ class Listener:
         self._join = join
         self._is_full = is_full
         self._no_room = no_room
+        self._is_paused = False
         self._burst = 1  # how many to accept at a time: to find that nobody is left costs as well
-        self._resume()
+        self._watch()
 
     def close(self) -> None:
         self._reactor.remove(self._socket.fileno())
@@ -47,9 +49,8 @@ class Listener:
         while self._accept(_ACCEPTS):
             pass
 
-    def _resume(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._reactor.add(self._socket.fileno(), LEVEL, self._ready)
+    def _watch(self) -> None:
+        self._reactor.add(self._socket.fileno(), LEVEL, self._ready)
 
     def _ready(self, _events: int) -> None:
         self._burst = min(2 * self._burst, _ACCEPTS) if self._accept(self._burst) else 1
@@ -75,6 +76,13 @@ class Listener:
         return True
 
     def _pause(self) -> None:
-        self._reactor.remove(self._socket.fileno())
-        self._reactor.after(_RETRY, self._resume)
         self._no_room()
+        if not self._is_paused:  # as it may be for `accept_all`
+            self._is_paused = True
+            self._reactor.remove(self._socket.fileno())
+            self._reactor.after(_RETRY, self._resume)
+
+    def _resume(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._is_paused = False
+            self._watch()

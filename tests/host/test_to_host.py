@@ -17,6 +17,7 @@ from tests.host.world import (
     HostWorld,
     descriptors,
     is_readable,
+    no_descriptor_left,
     port_of,
     reset,
 )
@@ -167,6 +168,17 @@ def test_descriptors_are_used_up(ways: Ways, far_end: FarEnd) -> None:
     ways.reactor.starve()
     assert ways.reactor.time_is_up() == 1
     client.sendall(b"request")
+    assert ways.hear(ways.accept(listening)) == b"request"
+
+
+def test_descriptors_are_used_up_when_the_guest_ends(ways: Ways, far_end: FarEnd) -> None:
+    """Who waits already is served all the same, once there are some."""
+    listening = far_end.listen(LOOPBACK, ways.host_port)
+    ways.call().sendall(b"request")
+    ways.reactor.starve()
+    with no_descriptor_left():
+        ways.ways.read_all()
+    assert ways.reactor.time_is_up() == 1
     assert ways.hear(ways.accept(listening)) == b"request"
 
 
