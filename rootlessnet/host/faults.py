@@ -29,7 +29,7 @@ _DOWN = ("interface down", "an interface of this host is down: what would leave 
 _SOCKETS = {
     **dict.fromkeys(limits.DESCRIPTORS_USED_UP, _NO_DESCRIPTOR),
     **dict.fromkeys((errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC), _NO_MEMORY),
-    errno.EAGAIN: _NO_PORT,
+    **dict.fromkeys((errno.EAGAIN, errno.EADDRINUSE), _NO_PORT),  # of a connect, and of a bind
     errno.ENETDOWN: _DOWN,
 }
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH)

@@ -27,10 +27,9 @@ class Counting(Protocol):
 
 def lines(gateway: Gateway, device: Counting, sockets: HostSockets, log: Log) -> Iterator[str]:
     """Counters first. No line is long."""
-    spliced = 0 if sockets.splices is None else len(sockets.splices)
     yield (
         f"flows: {len(gateway.tcp)} tcp, {len(gateway.udp)} udp, {len(gateway.echo)} echo, "
-        f"{spliced} spliced"
+        f"{sockets.spliced()} spliced"
     )
     yield f"frames of the guest dropped: {_counts(gateway.dropped)}"
     yield f"frames to the guest refused: {device.refused}"

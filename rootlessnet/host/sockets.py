@@ -1,7 +1,7 @@
 """The stack's `Host`: opens host sockets on the reactor. Read: socket(7), icmp(7)."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rootlessnet import limits
 from rootlessnet.bounds import DEFAULTS
@@ -51,24 +51,10 @@ class HostSockets:
         return TcpSocket(self._reactor, self._tcp, self._sources, self._log)
 
     def open_udp(self, receiver: Receiver, family: Family) -> DatagramSocket:
-        bound = self._socket(family, 0)
-        try:
-            if family is IPV6:
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            self._sources.bind(bound)
-            return DatagramSocket(self._reactor, bound, receiver, self._datagrams)
-        except OSError:
-            bound.close()
-            raise
+        return self._open(receiver, family, 0)
 
     def open_echo(self, receiver: Receiver, family: Family) -> DatagramSocket:
-        ping = self._socket(family, family.icmp.protocol)
-        try:
-            self._sources.bind(ping)
-            return DatagramSocket(self._reactor, ping, receiver, self._datagrams)
-        except OSError:
-            ping.close()
-            raise
+        return self._open(receiver, family, family.icmp.protocol)
 
     def publish_udp(self, bound: socket.socket, receiver: Receiver) -> DatagramSocket:
         """A socket on a published port, which is owned from here on."""
@@ -80,6 +66,9 @@ class HostSockets:
     def open_dns(self) -> DnsStream:
         return self._resolver.open_stream()
 
+    def search_domains(self) -> Sequence[str]:
+        return self.search_list
+
     def splice(
         self,
         ask: Callable[[int, int], bool],
@@ -90,12 +79,15 @@ class HostSockets:
         self.splices = Splices(self._reactor, ask, guest_addresses, self.capacity(), most)
         return self.splices
 
+    def spliced(self) -> int:
+        """How many connections are spliced, in either direction."""
+        return sum(map(len, self._tables))
+
     def unfinished(self) -> dict[object, tuple[int, int]]:
         """The connections whose far end lacks bytes of the guest, or its FIN, with the progress."""
         unfinished: dict[object, tuple[int, int]] = {}
-        for table in (self.splices, self.splices_to_host):
-            if table is not None:
-                unfinished |= table.unfinished()
+        for table in self._tables:
+            unfinished |= table.unfinished()
         return unfinished | {one: one.progress for one in self._tcp if one.lacks_bytes}
 
     def close(self) -> None:
@@ -104,18 +96,26 @@ class HostSockets:
             connection.close()
         for datagrams in list(self._datagrams):
             datagrams.close()
-        for table in (self.splices, self.splices_to_host):
-            if table is not None:
-                table.close()
+        for table in self._tables:
+            table.close()
         self._resolver.close()
 
-    def _socket(self, family: Family, protocol: int) -> socket.socket:
-        """For datagrams. Raises OSError."""
+    @property
+    def _tables(self) -> Iterator[SpliceTable]:
+        return (one for one in (self.splices, self.splices_to_host) if one is not None)
+
+    def _open(self, receiver: Receiver, family: Family, protocol: int) -> DatagramSocket:
+        """For datagrams of the guest's. Raises OSError."""
         try:
-            return socket.socket(_FAMILIES[family.version], socket.SOCK_DGRAM, protocol)
+            bound = socket.socket(_FAMILIES[family.version], socket.SOCK_DGRAM, protocol)
+            try:
+                if family is IPV6:
+                    bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                self._sources.bind(bound)
+                return DatagramSocket(self._reactor, bound, receiver, self._datagrams)
+            except OSError:
+                bound.close()
+                raise
         except OSError as error:
             socket_refused(self._log, error.errno or 0)
             raise
-
-    def search_domains(self) -> Sequence[str]:
-        return self.search_list

@@ -39,10 +39,13 @@ WAITS = [
 
 
 class Kernel:
-    """Refuses sockets with `error` and connects with `connects`, unless those are 0."""
+    """Refuses sockets with `error`, binds with `binds` and connects with `connects`, unless those
+    are 0.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.error = 0
+        self.binds = 0
         self.connects = 0
         kernel = self
 
@@ -58,11 +61,22 @@ class Kernel:
                     raise OSError(kernel.error, os.strerror(kernel.error))
                 super().__init__(family, kind, protocol, fileno)
 
+            def bind(self, address: object) -> None:
+                if kernel.binds:
+                    raise OSError(kernel.binds, os.strerror(kernel.binds))
+                assert isinstance(address, tuple)
+                super().bind(address)
+
             def connect_ex(self, target: object) -> int:
                 assert isinstance(target, tuple)
                 return kernel.connects or super().connect_ex(target)
 
         monkeypatch.setattr("rootlessnet.host.tcp.socket.socket", Socket)
+
+
+def refuse_to_watch(_descriptor: int, _events: int, _callback: object) -> None:
+    """There is a limit on that, too: epoll(7), max_user_watches."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.fixture
@@ -121,15 +135,10 @@ def test_an_interface_that_is_down(world: HostWorld, kernel: Kernel) -> None:
 def test_a_descriptor_that_cannot_be_watched(
     world: HostWorld, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is a limit on those, too: epoll(7), max_user_watches."""
     listening = far_end.listen()
     before = descriptors()
-
-    def refuse(_descriptor: int, _events: int, _callback: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     with monkeypatch.context() as patched:
-        patched.setattr(world.reactor, "add", refuse)
+        patched.setattr(world.reactor, "add", refuse_to_watch)
         GuestTcp.connecting(world, port_of(listening))
         assert world.heard() == []
         assert descriptors() == before
@@ -154,6 +163,24 @@ def test_no_socket_for_datagrams(world: HostWorld, far_end: FarEnd) -> None:
     assert_told(world, DESCRIPTORS)
     world.send(udp(b"arrives", dst=GATEWAY, dport=port_of(server), sport=5001))
     assert server.recv(100) == b"arrives"
+
+
+def test_no_port_for_datagrams(world: HostWorld, kernel: Kernel) -> None:
+    before = descriptors()
+    kernel.binds = errno.EADDRINUSE
+    world.send(udp(b"lost", dst=GATEWAY))
+    assert_told(world, PORTS)
+    assert descriptors() == before
+
+
+def test_a_socket_for_datagrams_that_cannot_be_watched(
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = descriptors()
+    monkeypatch.setattr(world.reactor, "add", refuse_to_watch)
+    world.send(udp(b"lost", dst=GATEWAY))
+    assert_told(world, MEMORY)
+    assert descriptors() == before
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from rootlessnet.host import listener as listener_module
 from rootlessnet.host.to_host import WaysToHost
 from rootlessnet.to_host import ToHost
 from tests.conftest import find_free_port
+from tests.host.test_faults import report
 from tests.host.world import (
     LOOPBACK,
     LOOPBACK_6,
@@ -73,6 +74,13 @@ def test_there_and_back(ways: Ways, far_end: FarEnd, address: str) -> None:
     server.close()
     assert ways.hear(client) == b"response"
     assert ways.hear(client) == b""
+
+
+def test_the_report_counts_them(world: HostWorld, ways: Ways, far_end: FarEnd) -> None:
+    listening = far_end.listen(LOOPBACK, ways.host_port)
+    ways.call()
+    ways.accept(listening)
+    assert report(world)[0] == "flows: 0 tcp, 0 udp, 0 echo, 1 spliced"
 
 
 def test_nobody_listens(ways: Ways) -> None:
