@@ -102,6 +102,7 @@ def test_no_socket_for_a_connection(
     standing.send(b"goes on")
     assert far.recv(100) == b"goes on"
     kernel.error = 0
+    world.hear()  # the acknowledgement, which is delayed
     world.send(tcp("S", 1000, 0, dst=server[0], dport=server[1], sport=40001))
     (answer,) = world.hear()
     assert answer[TCP].flags == "SA"
