@@ -65,10 +65,6 @@ class Stock:
             socket.socket(self._family, socket.SOCK_STREAM, 0, descriptor)
             for descriptor in descriptors
         ]
-        if self._is_closed:
-            for one in made:
-                one.close()
-            return
         for one in made:
             prepare(one)
         self._sockets += made

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from typing import TypeVar
 
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.forward import Forward
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.splice import Splices
@@ -25,11 +26,11 @@ T = TypeVar("T")
 class Supply:
     """Makes sockets. `is_held` keeps the answer back, `is_over` is the end of the guest."""
 
-    def __init__(self, world: HostWorld) -> None:
+    def __init__(self, world: HostWorld, most: int = DEFAULTS.splices) -> None:
         self._reactor = world.reactor
         self.asked: list[tuple[int, int]] = []  # families and numbers
         self.is_held = self.is_over = False
-        self.splices: Splices = world.host.splice(self.ask, [GUEST_ADDRESS])
+        self.splices: Splices = world.host.splice(self.ask, [GUEST_ADDRESS], most)
 
     def ask(self, family: int, count: int) -> bool:
         if self.is_over:

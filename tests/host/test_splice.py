@@ -1,18 +1,25 @@
 """Clients on the loopback: what either end of a spliced connection does reaches the other."""
 
+import errno
 import random
 import socket
+from collections.abc import Callable
 from functools import partial
+from ipaddress import IPv4Address
 
 import pytest
 
+from rootlessnet import limits
+from rootlessnet.forward import Forward
 from rootlessnet.host import pipes as pipes_module
 from rootlessnet.host import splice as splice_module
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.splice import is_loopback
+from tests.conftest import find_free_port
 from tests.host.guest import GuestTcp
-from tests.host.splicing import GUEST_ADDRESS, Splicing, read_to_end, send_all
-from tests.host.world import LOOPBACK_6, FarEnd, HostWorld, descriptors, reset
+from tests.host.splicing import GUEST_ADDRESS, Splicing, Supply, read_to_end, send_all
+from tests.host.world import LOOPBACK, LOOPBACK_6, FarEnd, HostWorld, descriptors, ours, reset
+from tests.stack.world import head
 
 DATA = random.Random(1).randbytes(5_000_000)
 
@@ -101,9 +108,20 @@ def test_a_guest_that_answers_late(splicing: Splicing) -> None:
     assert splicing.reactor.time_is_up() == 0
 
 
-def test_a_host_without_ipv6(splicing: Splicing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_ipv6(
+    splicing: Splicing, world: HostWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nor has the guest, which can make no such socket, ever."""
-    monkeypatch.setattr(splicing.supply.splices, "targets", ("127.0.0.1", GUEST_ADDRESS))
+
+    class OtherKernel(socket.socket):
+        def __init__(self, family: int, kind: int) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "no IPv6")
+            super().__init__(family, kind)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", OtherKernel)
+        splicing.supply = Supply(world)
     splicing.stop_server()
     with pytest.raises(ConnectionResetError):
         splicing.hear(splicing.call())
@@ -158,15 +176,33 @@ def test_a_client_that_spoke_and_closed_before_it_was_connected(splicing: Splici
     splicing.gone()
 
 
-def test_no_room(splicing: Splicing, world: HostWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scarce", ["splices", "descriptors"])
+def test_no_room(
+    splicing: Splicing, world: HostWorld, monkeypatch: pytest.MonkeyPatch, scarce: str
+) -> None:
     """Others go the way of all."""
-    monkeypatch.setattr(splicing.supply.splices, "_most", 1)
+    if scarce == "descriptors":
+        monkeypatch.setattr(limits, "descriptor_limit", lambda: 4)
+        splicing.supply = Supply(world)
+    else:
+        splicing.supply = Supply(world, most=1)
     splicing.pair()
     client = splicing.call()
     client.sendall(b"request")
     guest = GuestTcp.accepting(world)
     guest.until(lambda: guest.text == b"request", "the request")
     guest.reset()
+
+
+def test_a_port_of_another_address_of_the_guest_s(
+    splicing: Splicing, forwards: Forwards, far_end: FarEnd, world: HostWorld
+) -> None:
+    """Nobody is to be found there on the guest's loopback."""
+    port, other = find_free_port(), IPv4Address("10.0.2.101")
+    forwards.open(Forward(port, splicing.guest_port, guest_address=other))
+    far_end.connect(LOOPBACK, port)
+    (call,) = world.hear()
+    assert head(call).dst == str(other)
 
 
 # ── the stock of sockets ─────────────────────────────────────────────────────────────────────────
@@ -177,10 +213,31 @@ def test_nothing_is_asked_for_before_the_first_client(splicing: Splicing) -> Non
     assert splicing.supply.asked == []
 
 
+def test_few_are_asked_for_where_descriptors_are_few(
+    splicing: Splicing, world: HostWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "descriptor_limit", lambda: 64)
+    splicing.supply = Supply(world)
+    splicing.pair()
+    assert set(splicing.supply.asked) == {(socket.AF_INET, 2)}
+
+
+def test_what_both_kernels_are_asked_to_do(splicing: Splicing) -> None:
+    """Small writes were gathered by their writer's kernel."""
+    for end in splicing.pair():
+        with ours(end.getpeername()) as one:
+            assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert one.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE)
+
+
 def test_more_clients_than_there_are_sockets(splicing: Splicing) -> None:
+    splicing.supply.is_held = True
     clients = [splicing.call() for _ in range(100)]
     for number, client in enumerate(clients):
         client.sendall(number.to_bytes(2, "big"))
+    splicing.reactor.wait(lambda: len(splicing.supply.splices) == 100, "all clients")
+    splicing.supply.is_held = False
+    splicing.supply.deliver()
     servers = [splicing.answer() for _ in clients]
     for server in servers:
         server.sendall(splicing.hear(server))
@@ -282,6 +339,32 @@ def test_urgent_data_comes_in_line(splicing: Splicing, ends: Ends) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
     _, heard = splicing.meanwhile(say, partial(read_to_end, listener))
     assert heard == b"".join(data for data, _ in said)
+
+
+def test_a_mark_of_urgent_data_behind_much(splicing: Splicing, ends: Ends) -> None:
+    """All of it is there before anything is passed on."""
+    speaker, listener = ends
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    speaker.sendall(DATA[:40_000])
+    speaker.sendall(b"!", socket.MSG_OOB)
+    speaker.sendall(b"and more")
+    expected = DATA[:40_000] + b"!and more"
+    heard = b""
+    while len(heard) < len(expected):
+        heard += splicing.hear(listener)
+    assert heard == expected
+
+
+def test_what_a_lost_connection_had_in_its_pipe_reaches_nobody(splicing: Splicing) -> None:
+    client, server = splicing.pair()
+    splicing.pour(client, DATA)
+    reset(server)
+    splicing.gone()
+    client, server = splicing.pair()
+    assert splicing.meanwhile(partial(send_all, client, DATA), partial(read_to_end, server)) == [
+        b"",
+        DATA,
+    ]
 
 
 # ── the end ──────────────────────────────────────────────────────────────────────────────────────
@@ -387,10 +470,23 @@ def test_nothing_is_left(splicing: Splicing) -> None:
     assert descriptors() <= before
 
 
-def test_more_than_one_turn(splicing: Splicing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splice_module, "_TURNS", 1)
+def test_a_turn_that_was_put_off_until_after_the_end(
+    splicing: Splicing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing again: the other end would be taken for lost."""
     client, server = splicing.pair()
-    assert splicing.meanwhile(partial(send_all, client, DATA), partial(read_to_end, server)) == [
-        b"",
-        DATA,
-    ]
+    turns: list[Callable[[], None]] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(splice_module, "_TURNS", 1)
+        patch.setattr(splicing.reactor, "defer", turns.append)
+        client.sendall(DATA[: 1 << 14])
+        splicing.reactor.wait(lambda: turns, "a turn that is put off")
+    client.shutdown(socket.SHUT_WR)
+    assert splicing.hear(server) == DATA[: 1 << 14]
+    assert splicing.hear(server) == b""
+    server.sendall(b"answer")
+    server.close()
+    (turn,) = turns
+    turn()
+    assert splicing.hear(client) == b"answer"
+    assert splicing.hear(client) == b""

@@ -12,6 +12,7 @@ from tests.host.world import (
     closed_port,
     descriptors,
     no_descriptor_left,
+    ours,
     port_of,
     reset,
 )
@@ -22,18 +23,6 @@ def assert_talking(guest: GuestTcp, far: socket.socket) -> None:
     assert far.recv(100) == b"request"
     far.sendall(b"response")
     guest.until(lambda: guest.text == b"response", "the response")
-
-
-def ours(name: tuple[str, int]) -> socket.socket:
-    """A duplicate of this process's socket with this name."""
-    for entry in descriptors():
-        number, _, target = entry.partition(" ")
-        if target.startswith("socket:"):
-            duplicate = socket.fromfd(int(number), socket.AF_INET, socket.SOCK_STREAM)
-            if duplicate.getsockname() == name:
-                return duplicate
-            duplicate.close()
-    raise AssertionError(f"no socket is {name}")
 
 
 def test_connects(world: HostWorld, far_end: FarEnd) -> None:
@@ -88,6 +77,7 @@ def test_the_guest_gives_up(world: HostWorld, far_end: FarEnd) -> None:
     guest = GuestTcp.connecting(world, port_of(silent))
     assert len(descriptors() - before) == 1
     guest.reset()
+    assert world.heard() == []
     assert descriptors() == before
     assert len(world.gateway.tcp) == 0
 
@@ -118,13 +108,3 @@ def test_the_far_end_speaks_and_closes_before_the_guest_has_answered(
     world.reactor.let_run()
     guest.until(lambda: guest.finished, "the end")
     assert guest.text == b"greeting"
-
-
-def test_a_guest_that_gives_up_while_the_host_connects(world: HostWorld, far_end: FarEnd) -> None:
-    silent = far_end.silent()
-    before = descriptors()
-    guest = GuestTcp.connecting(world, port_of(silent))
-    assert len(descriptors() - before) == 1
-    guest.reset()
-    assert world.heard() == []
-    assert descriptors() == before

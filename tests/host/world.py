@@ -221,6 +221,18 @@ def descriptors() -> set[str]:
     return found
 
 
+def ours(name: tuple[str, int]) -> socket.socket:
+    """A duplicate of the socket of this process with this name."""
+    for entry in descriptors():
+        number, _, target = entry.partition(" ")
+        if target.startswith("socket:"):
+            duplicate = socket.fromfd(int(number), socket.AF_INET, socket.SOCK_STREAM)
+            if duplicate.getsockname() == name:
+                return duplicate
+            duplicate.close()
+    raise AssertionError(f"no socket is {name}")
+
+
 @contextmanager
 def no_descriptor_left() -> Iterator[None]:
     """While this process gets no new descriptor."""
