@@ -86,7 +86,7 @@ def test_the_tree_was_read() -> None:
         ("rootlessnet.config", "from rootlessnet.errors import UsageError"),
         ("rootlessnet.host.tap", "import asyncio, uvloop\nfrom rootlessnet.stack.udp import Flow"),
         ("rootlessnet.netns.interface", "def make():\n    import pytun"),
-        ("rootlessnet.netns.child", "if TYPE_CHECKING:\n    from pyroute2 import IPRoute"),
+        ("rootlessnet.netns.child", "if TYPE_CHECKING:\n    from pyroute2.netlink import nlmsg"),
         ("rootlessnet.cli.main", "from rootlessnet import __version__"),
         ("rootlessnet.control.server", "import asyncio\nfrom rootlessnet.words import quoted"),
         ("rootlessnet.app", "from rootlessnet.control.server import Server"),

@@ -1,29 +1,22 @@
 """Making the guest's TAP device and giving it its address: all that pytun and pyroute2 do here.
 
-Both are imported when first needed, by a process that ends soon: nobody else pays for them. The
-package pyroute2 imports all of its parts, most of which nothing here uses; the time that takes is a
-good part of the start of `run`, so only the part that is needed gets loaded.
+Both are imported when first needed, by a process that ends soon: nobody else pays for them.
 
 Read: rtnetlink(7), Documentation/networking/tuntap.rst.
 """
 
 import errno
-import importlib.util
 import os
 import socket
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rootlessnet.addressing import Plan6
 from rootlessnet.config import NetworkConfig
 from rootlessnet.errors import RootlessnetError
+from rootlessnet.netns.rtnetlink import Rtnetlink
 from rootlessnet.netns.tap import Tap
-
-if TYPE_CHECKING:
-    from pyroute2 import IPRoute
 
 # Frames that wait for the stack. The kernel's own default of 1000 drops in bursts, silently.
 TX_QUEUE_LENGTH = 10_000
@@ -57,7 +50,7 @@ def make_tap(name: str) -> Tap:
 def move(name: str, netns: int) -> None:
     """Move the interface `name` to the network namespace that the descriptor `netns` refers to."""
     with _netlink(f"interface {name!r} exists there already: choose another --tap-name") as netlink:
-        netlink.link("set", index=socket.if_nametoindex(name), net_ns_fd=netns)
+        netlink.set_link(socket.if_nametoindex(name), {"IFLA_NET_NS_FD": netns})
 
 
 def exists(name: str) -> bool:
@@ -72,7 +65,7 @@ def exists(name: str) -> bool:
 def deepen_queue(name: str) -> None:
     """Let more frames wait for the stack. Raises `RootlessnetError`."""
     with _netlink() as netlink:
-        netlink.link("set", index=socket.if_nametoindex(name), txqlen=TX_QUEUE_LENGTH)
+        netlink.set_link(socket.if_nametoindex(name), {"IFLA_TXQLEN": TX_QUEUE_LENGTH})
 
 
 def require_free(network: NetworkConfig) -> None:
@@ -80,7 +73,7 @@ def require_free(network: NetworkConfig) -> None:
     configured beforehand, has the guest's address in this network namespace.
     """
     with _netlink() as netlink:
-        if str(network.guest) in _addresses_of_others(netlink, network, socket.AF_INET, "local"):
+        if str(network.guest) in _addresses_of_others(netlink, network, socket.AF_INET):
             raise RootlessnetError(
                 f"{network.guest} is the address of another interface there: "
                 "choose another network with --cidr"
@@ -88,19 +81,16 @@ def require_free(network: NetworkConfig) -> None:
         plan6 = network.plan6
         if plan6 is None:
             return
-        if str(plan6.guest) in _addresses_of_others(netlink, network, socket.AF_INET6, "address"):
+        if str(plan6.guest) in _addresses_of_others(netlink, network, socket.AF_INET6):
             raise RootlessnetError(
                 f"{plan6.guest} is the address of another interface there: "
                 "choose another network with --cidr6"
             )
 
 
-def _addresses_of_others(
-    netlink: "IPRoute", network: NetworkConfig, family: int, attribute: str
-) -> set[object]:
+def _addresses_of_others(netlink: Rtnetlink, network: NetworkConfig, family: int) -> set[object]:
     own = socket.if_nametoindex(network.tap_name) if exists(network.tap_name) else 0
-    messages = netlink.get_addr(family=family)
-    return {message.get(attribute) for message in messages if message["index"] != own}
+    return {address for address, index in netlink.addresses(family) if index != own}
 
 
 def configure(network: NetworkConfig, mac: bytes | None = None) -> bool:
@@ -116,16 +106,18 @@ def configure(network: NetworkConfig, mac: bytes | None = None) -> bool:
         _settle_ipv6(network.tap_name)
     with _netlink(taken) as netlink:
         tap = socket.if_nametoindex(network.tap_name)
-        netlink.link("set", index=socket.if_nametoindex("lo"), state="up")
+        netlink.set_link(socket.if_nametoindex("lo"), {}, up=True)
         if mac is not None:
-            netlink.link("set", index=tap, address=mac.hex(":"))
-        netlink.link("set", index=tap, mtu=network.mtu, txqlen=TX_QUEUE_LENGTH, state="up")
-        netlink.addr(
-            "replace",  # it may be there already, on an interface made beforehand
-            index=tap,
-            address=str(network.guest),
-            prefixlen=network.cidr.prefixlen,
-            broadcast=str(network.cidr.broadcast_address),
+            netlink.set_link(tap, {"IFLA_ADDRESS": mac.hex(":")})
+        queue = {"IFLA_MTU": network.mtu, "IFLA_TXQLEN": TX_QUEUE_LENGTH}
+        netlink.set_link(tap, queue, up=True)
+        guest = str(network.guest)
+        broadcast = str(network.cidr.broadcast_address)
+        netlink.replace_address(  # it may be there already, on an interface made beforehand
+            tap,
+            socket.AF_INET,
+            network.cidr.prefixlen,
+            {"IFA_LOCAL": guest, "IFA_ADDRESS": guest, "IFA_BROADCAST": broadcast},
         )
         _add_default_route(netlink, tap, socket.AF_INET, str(network.gateway))
         return plan6 is not None and _add_ipv6(netlink, tap, plan6, is_wanted=bool(network.ipv6))
@@ -137,42 +129,32 @@ def _settle_ipv6(name: str) -> None:
             (_IPV6_SETTINGS / name / setting).write_text(value)
 
 
-def _add_ipv6(netlink: "IPRoute", tap: int, plan: Plan6, *, is_wanted: bool) -> bool:
+def _add_ipv6(netlink: Rtnetlink, tap: int, plan: Plan6, *, is_wanted: bool) -> bool:
     """Address and default route; whether that worked. Raises RootlessnetError if it is wanted."""
-    from pyroute2.netlink.exceptions import NetlinkError
-
     family = socket.AF_INET6
+    address = {"IFA_ADDRESS": str(plan.guest)}
     try:
-        netlink.addr(
-            "replace",
-            index=tap,
-            family=family,
-            address=str(plan.guest),
-            prefixlen=plan.cidr.prefixlen,
-            flags=_NODAD,
-        )
+        netlink.replace_address(tap, family, plan.cidr.prefixlen, address, flags=_NODAD)
         _add_default_route(netlink, tap, family, str(plan.gateway))
-    except NetlinkError as error:
-        if error.code == errno.EEXIST:
-            raise RootlessnetError(
-                "the namespace has an IPv6 default route already: "
-                "remove it there (ip -6 route del default), or give --no-ipv6"
-            ) from None
+    except FileExistsError:
+        raise RootlessnetError(
+            "the namespace has an IPv6 default route already: "
+            "remove it there (ip -6 route del default), or give --no-ipv6"
+        ) from None
+    except OSError as error:
         if not is_wanted:
             return False
         raise RootlessnetError(
-            f"cannot give the namespace IPv6 ({os.strerror(error.code)}): enable it "
+            f"cannot give the namespace IPv6 ({error.strerror}): enable it "
             "(sysctl net.ipv6.conf.all.disable_ipv6=0), or give --no-ipv6"
         ) from None
     return True
 
 
-def _add_default_route(netlink: "IPRoute", tap: int, family: int, gateway: str) -> None:
-    """Unless the TAP has it already. Raises NetlinkError when another interface has one."""
-    for route in netlink.get_default_routes(family=family):
-        if (route.get("oif"), route.get("gateway")) == (tap, gateway):
-            return
-    netlink.route("add", family=family, dst="default", gateway=gateway, oif=tap)
+def _add_default_route(netlink: Rtnetlink, tap: int, family: int, gateway: str) -> None:
+    """Unless the TAP has it already. Raises FileExistsError when another interface has one."""
+    if (gateway, tap) not in netlink.default_routes(family):
+        netlink.add_default_route(family, gateway, tap)
 
 
 def lead_back(network: NetworkConfig, mark: int, preference: int) -> None:
@@ -182,25 +164,17 @@ def lead_back(network: NetworkConfig, mark: int, preference: int) -> None:
     """
     with _netlink() as netlink:
         lo = socket.if_nametoindex("lo")
-        gateway = str(network.gateway)
-        netlink.route("add", dst=gateway, oif=lo, table=mark, type="local", scope="host")
-        netlink.rule("add", priority=preference, fwmark=mark, table=mark)
+        netlink.add_local_route(network.gateway, lo, table=mark)
+        netlink.add_rule(socket.AF_INET, preference, mark, table=mark)
 
 
 @contextmanager
-def _netlink(taken: str = "") -> "Iterator[IPRoute]":
+def _netlink(taken: str = "") -> Iterator[Rtnetlink]:
     """A netlink socket; errors of the kernel come out explained, EEXIST by the sentence `taken`."""
-    if "pyroute2" not in sys.modules:
-        spec = importlib.util.find_spec("pyroute2")
-        assert spec is not None, "pyroute2 is a dependency of this package"
-        sys.modules["pyroute2"] = importlib.util.module_from_spec(spec)  # not executed, see above
-    from pyroute2.iproute.linux import IPRoute
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    with IPRoute() as netlink:
+    with closing(Rtnetlink()) as netlink:
         try:
             yield netlink
-        except NetlinkError as error:
-            reason = os.strerror(error.code)
-            known = error.code == errno.EEXIST and taken
-            raise RootlessnetError(taken if known else f"cannot configure tap: {reason}") from None
+        except OSError as error:
+            known = error.errno == errno.EEXIST and taken
+            explained = taken if known else f"cannot configure tap: {error.strerror}"
+            raise RootlessnetError(explained) from None
