@@ -6,7 +6,6 @@
 
 import asyncio
 import os
-import secrets
 import signal
 import time
 from collections.abc import Callable
@@ -130,7 +129,7 @@ class Instance:
             network_plan.network(wanted, mac, own_addresses or ()),
             self._device,
             self._sockets,
-            secrets.token_bytes(_SECRET_SIZE),
+            os.urandom(_SECRET_SIZE),
             network_plan.pools(wanted),
             wanted.bounds,
         )

@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from rootlessnet.config import AttachConfig, FrameSocket, TapDescriptor
 from rootlessnet.errors import RootlessnetError
-from rootlessnet.netns import interface, prerequisites, syscalls, tap
+from rootlessnet.netns import interface, syscalls, tap
 from rootlessnet.netns.child import Child
 from rootlessnet.netns.given import Given
 from rootlessnet.netns.messages import Channel
@@ -205,6 +205,8 @@ class _Visit:
         try:
             syscalls.unshare(syscalls.CLONE_NEWNET)
         except OSError as error:
+            from rootlessnet.netns import prerequisites  # who is well needs no doctor
+
             raise prerequisites.explain_namespaces(error).error() from None
         return self._open_tap()
 
@@ -213,6 +215,8 @@ class _Visit:
         try:
             return interface.make_tap(self._network.tap_name)
         except OSError as error:
+            from rootlessnet.netns import prerequisites
+
             raise prerequisites.explain_tap(error, self._network.tap_name).error() from None
 
     def _not_permitted(self) -> RootlessnetError:

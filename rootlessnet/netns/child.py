@@ -3,7 +3,8 @@
 The child comes from a process that may have threads, an event loop and handlers of its own, so it
 starts by leaving all that behind: every signal stays blocked, every descriptor that a program would
 not have inherited is closed, and no object from before the fork is ever finalised (it would close a
-descriptor whose number has been given away). It dies with the thread that forked it.
+descriptor whose number has been given away), nor is what comes later: it does not live long enough
+for garbage to matter. It dies with the thread that forked it.
 """
 
 import gc
@@ -66,6 +67,7 @@ def _run(
         if os.getppid() != parent:  # it died before the line above
             os._exit(1)
         gc.freeze()
+        gc.disable()
         close_private_descriptors(keep)
         work(channel)
         status = 0

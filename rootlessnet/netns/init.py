@@ -12,6 +12,7 @@ Read: pid_namespaces(7), "The namespace init process"; credentials(7) on process
 """
 
 import errno
+import gc
 import os
 import select
 import signal
@@ -51,6 +52,7 @@ class Init:
 
     def run(self) -> NoReturn:
         """Live. Any error is for the parent to tell."""
+        gc.enable()  # unlike the configurer, it stays
         try:
             if self._enter_namespace():
                 self._prepare()

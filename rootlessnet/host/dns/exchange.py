@@ -10,7 +10,6 @@ Read: RFC 1035 4.2, RFC 5452, RFC 7766 8, resolver(3).
 import asyncio
 import errno
 import os
-import secrets
 import socket
 from collections.abc import Callable
 from typing import Protocol
@@ -187,7 +186,7 @@ class Exchange:
         self.close()
         while self._servers:
             server = self._servers.pop(0)
-            self._identifier = secrets.token_bytes(2)
+            self._identifier = os.urandom(2)
             message = self._identifier + self._query.message[2:]
             try:
                 self._attempt = self._transport(self._reactor, server.address, message, self)
