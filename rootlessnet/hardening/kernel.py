@@ -2,7 +2,7 @@
 
 Each raises OSError as the functions of `os` do.
 
-Read: prctl(2), capset(2), syscall(2).
+Read: prctl(2), capset(2), sigaction(2), syscall(2).
 """
 
 import ctypes
@@ -35,6 +35,11 @@ def syscall(number: int, *arguments: object) -> int:
     """A call by its number; of the arguments, integers are as long as a register."""
     words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
     return _checked(_libc.syscall(ctypes.c_long(number), *words))
+
+
+def handle(number: int, action: ctypes.Structure) -> None:
+    """Have the signal `number` handled as this struct sigaction of the C library says."""
+    _checked(_libc.sigaction(number, ctypes.byref(action), None))
 
 
 def _checked(result: int) -> int:

@@ -36,16 +36,16 @@ def version() -> int:
     return 0
 
 
-def restrict(readable: Iterable[str], removable: Iterable[str]) -> bool:
+def restrict(readable: Iterable[str], removable: Iterable[str]) -> None:
     """Have what is at or below the paths `readable` read, and files in the directories `removable`
-    removed, and nothing else; False where the kernel has no Landlock.
+    removed, and nothing else, where the kernel has Landlock.
 
     Paths that do not exist are left out. For this thread and those it makes; it must have
     no_new_privs.
     """
     known = version()
     if not known:
-        return False
+        return
     handled = (1 << _RIGHTS[min(known, len(_RIGHTS) - 1)]) - 1
     with suppress(OSError):
         ruleset = kernel.syscall(_CREATE, _RULESET.pack(handled), _RULESET.size, 0)
@@ -55,10 +55,8 @@ def restrict(readable: Iterable[str], removable: Iterable[str]) -> bool:
             for path in removable:
                 _allow(ruleset, path, _READ_DIRECTORY | _REMOVE_FILE)
             kernel.syscall(_RESTRICT, ruleset, 0)
-            return True
         finally:
             os.close(ruleset)
-    return False
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:

@@ -14,7 +14,7 @@ from rootlessnet.hardening import kernel
 
 NET_BIND_SERVICE = 10  # capabilities(7)
 
-_PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
+_PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _SETS = Struct("=6I")  # effective, permitted and inheritable, of 32 capabilities, then of the rest
 _MANY = 64
@@ -30,9 +30,9 @@ def drop_capabilities(kept: int = NET_BIND_SERVICE) -> None:
     need it. What is not inheritable is not ambient either. The bounding set too, as far as the
     process may: who may not has nothing to fear from it without a program to execute.
     """
-    for number in range(_MANY):
-        with suppress(OSError):  # no such capability, or no right to drop it
-            if number != kept and kernel.prctl(_PR_CAPBSET_READ, number):
+    with suppress(OSError):  # there are no more capabilities, or no right to drop any
+        for number in range(_MANY):
+            if number != kept:
                 kernel.prctl(_PR_CAPBSET_DROP, number)
     effective, permitted, *_ = _SETS.unpack(kernel.capabilities(bytes(_SETS.size), change=False))
     permitted &= 1 << kept

@@ -61,31 +61,29 @@ def is_available() -> bool:
     return False
 
 
-def restrict(signalled: tuple[int, ...] | None) -> bool:
-    """Allow this process the calls of `allowed` alone, for ever; False where that cannot be had.
-    `signalled` are the other processes that it may signal; None: any.
+def restrict(signalled: tuple[int, ...] | None) -> None:
+    """Allow this process the calls of `allowed` alone, for ever, where that can be had. `signalled`
+    are the other processes that it may signal; None: any.
 
     It must have no_new_privs, and no thread that has a filter of its own.
     """
     machine = architecture()
-    if machine is None:
-        return False
-    _explain_traps(machine)
-    return _install(machine, bpf.program(machine, allowed(os.getpid(), signalled), MISSING))
+    if machine is not None:
+        _explain_traps(machine)
+        _install(machine, bpf.program(machine, allowed(os.getpid(), signalled), MISSING))
 
 
-def forbid_rings() -> bool:
-    """Have the kernel seem to lack io_uring from now on; False where that cannot be had.
+def forbid_rings() -> None:
+    """Have the kernel seem to lack io_uring from now on, where that can be had.
 
     What goes through a ring passes no filter, and libuv makes one for each loop that it can.
     """
     machine = architecture()
-    if machine is None:
-        return False
-    return _install(machine, bpf.program_without(machine, ("io_uring_setup",)))
+    if machine is not None:
+        _install(machine, bpf.program_without(machine, ("io_uring_setup",)))
 
 
-def _install(machine: Architecture, code: bytes) -> bool:
+def _install(machine: Architecture, code: bytes) -> None:
     program = _Program(len(code) // bpf.INSTRUCTION.size, code)
     # Without the second flag older kernels make every branch of the process slower, in case it
     # runs code that nobody trusts: ours does not.
@@ -93,8 +91,7 @@ def _install(machine: Architecture, code: bytes) -> bool:
         with suppress(OSError):
             number = machine.numbers["seccomp"]
             if kernel.syscall(number, _SET_MODE_FILTER, flags, ctypes.byref(program)) == 0:
-                return True
-    return False
+                return
 
 
 def _explain_traps(machine: Architecture) -> None:
@@ -113,6 +110,5 @@ def _explain_traps(machine: Architecture) -> None:
     handler = _Handler(trapped)
     action = _Action(handler=handler, flags=_SA_SIGINFO)
     _kept.extend((handler, action))
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.sigaction(ctypes.c_int(signal.SIGSYS), ctypes.byref(action), None)
+    kernel.handle(signal.SIGSYS, action)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGSYS})
