@@ -1,7 +1,7 @@
 """The guest's side: namespaces, the processes that live in them, and the network interface.
 
 `launch` starts a command in namespaces made for it, `attach` gives an existing namespace a network.
-Both hand back a `Tap`, the descriptor on which the guest's frames arrive. Four processes take part:
+Both hand back a `Link`, on which the guest's frames arrive. Four processes take part in `launch`:
 
     P        the caller of `launch`, outside, where the stack runs
     C        the configurer: makes the namespaces, forks I, makes and configures the TAP, ends

@@ -30,7 +30,7 @@ class Kind(IntEnum):
     """What a message is about, and who sends it."""
 
     # configurer -> parent
-    INIT = auto()  # number: process id of the init
+    INIT = auto()  # number: process id of the init; text: inode number of its user namespace
     TAP = auto()  # what `tap.Tap` makes of one; the descriptor
     INSIDE = auto()  # number: so many sockets come after these; text: first and last ephemeral port
     # parent -> init
