@@ -14,6 +14,7 @@ failed, with the reason, and every step is bounded in time.
 """
 
 import argparse
+import compileall
 import os
 import platform
 import shlex
@@ -28,7 +29,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for a start as a file
 
 from bench import report
-from bench.peers import Loopback, Pasta, Peer, Rootlessnet, Slirp4netns, parse_launcher
+from bench.peers import ROOT, Loopback, Pasta, Peer, Rootlessnet, Slirp4netns, parse_launcher
 from bench.processes import BenchError, User, run_to_end
 from bench.progress import Progress
 from bench.report import Results
@@ -199,7 +200,12 @@ def choose_user(name: str | None) -> User:
 
 
 def choose_peers(names: Sequence[str], launchers: Sequence[str], user: User) -> list[Peer]:
-    versions = [parse_launcher(text, user) for text in launchers] or [Rootlessnet(user)]
+    versions = [parse_launcher(text, user) for text in launchers]
+    if not versions:
+        # As pip does when it installs: the user cannot keep byte code in a tree of somebody else's,
+        # and would compile it all at every start.
+        compileall.compile_dir(ROOT / "rootlessnet", quiet=2)
+        versions.append(Rootlessnet(user))
     labels = [version.name for version in versions]
     if len({*labels, *PEERS[1:]}) < len(labels) + len(PEERS[1:]):
         raise BenchError(f"each --rootlessnet needs a name of its own, not {', '.join(labels)}")
