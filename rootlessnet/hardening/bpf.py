@@ -79,7 +79,7 @@ def _call(number: int, alternatives: Alternatives) -> Iterator[Instruction]:
     body: list[Instruction] = []
     for tests in alternatives:
         checks: list[Instruction] = []
-        for test in reversed(tests):
+        for test in tests:
             # A test that fails goes on behind this alternative, one that passes behind itself.
             last = len(test.values) - 1
             compare = [

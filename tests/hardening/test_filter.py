@@ -94,6 +94,8 @@ def test_what_a_network_needs(machine: Architecture, name: str, arguments: tuple
         ("openat", (AT, ANY, os.O_RDWR | os.O_CLOEXEC)),
         ("openat", (AT, ANY, os.O_RDONLY | os.O_CREAT)),
         ("openat", (AT, ANY, os.O_RDONLY | os.O_TRUNC)),
+        ("openat", (AT, ANY, os.O_RDONLY | os.O_APPEND)),
+        ("openat", (AT, ANY, os.O_RDONLY | os.O_TMPFILE)),
         ("openat", (AT, ANY, 1 << 40 | os.O_RDWR)),
         ("ioctl", (ANY, TIOCSTI)),
         ("ioctl", (ANY, TUNSETIFF)),

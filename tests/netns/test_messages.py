@@ -1,5 +1,6 @@
 """Messages survive the way, with their descriptors, and the end of a peer is noticed."""
 
+import errno
 import os
 
 import pytest
@@ -74,6 +75,11 @@ def test_end_of_a_peer_that_did_not_read() -> None:
     theirs.close()
     assert ours.receive(0) is None
     ours.close()
+
+
+def test_what_the_kernel_refused_is_raised_on_the_other_side() -> None:
+    with pytest.raises(PermissionError):
+        Message(Kind.REFUSED, errno.EPERM).raise_if_failed()
 
 
 @pytest.mark.parametrize(

@@ -46,14 +46,19 @@ def test_children_with_a_strange_name(tmp_path: Path) -> None:
         child.kill()
 
 
-def test_subreaper_until_the_last_claim() -> None:
-    before = syscalls.is_child_subreaper()
-    processes.Subreaper.claim()
-    processes.Subreaper.claim()
-    processes.Subreaper.release()
-    assert syscalls.is_child_subreaper()
-    processes.Subreaper.release()
-    assert syscalls.is_child_subreaper() == before
+@pytest.mark.parametrize("before", [True, False])
+def test_subreaper_until_the_last_claim(before: bool) -> None:
+    found = syscalls.is_child_subreaper()
+    syscalls.set_child_subreaper(before)
+    try:
+        processes.Subreaper.claim()
+        processes.Subreaper.claim()
+        processes.Subreaper.release()
+        assert syscalls.is_child_subreaper()
+        processes.Subreaper.release()
+        assert syscalls.is_child_subreaper() == before
+    finally:
+        syscalls.set_child_subreaper(found)
 
 
 def test_lives_below_its_own_user_namespace() -> None:
