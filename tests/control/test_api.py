@@ -4,11 +4,10 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
@@ -19,9 +18,8 @@ from rootlessnet.control.api import LIMIT, Api
 from rootlessnet.control.description import InstanceDescription, describe
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward, parse_forwards
+from tests.control.world import TAKEN, Clients
 
-PATIENCE = 10.0  # seconds for what takes milliseconds
-TAKEN = 666  # a port that cannot be had
 LIST = {"execute": "list_hostfwd"}
 ADD = {"proto": "tcp", "host_port": 8080, "guest_port": 80}
 
@@ -58,60 +56,25 @@ class FakeInstance:
         raise AssertionError(seconds)
 
 
-class World:
+class World(Clients):
     """The API of an instance, and the clients that the test makes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, path: Path, ending: ExitStack) -> None:
-        self.loop = loop
+        super().__init__(loop, str(path), ending)
         self.path = path
         self.instance = FakeInstance()
         self.api = Api(loop, str(path), self.instance, NetworkConfig().guest)
-        self._ending = ending
-
-    def client(self, sends: bytes = b"") -> socket.socket:
-        made = self._ending.enter_context(closing(socket.socket(socket.AF_UNIX)))
-        made.connect(str(self.path))
-        made.setblocking(False)
-        made.sendall(sends)
-        return made
-
-    def let_run(self) -> None:
-        async def take_turns() -> None:
-            for _ in range(10):
-                await asyncio.sleep(0.001)
-
-        self.loop.run_until_complete(take_turns())
-
-    def run_until(self, condition: Callable[[], object]) -> None:
-        async def watch() -> None:
-            deadline = monotonic() + PATIENCE
-            while not condition():
-                assert monotonic() < deadline, f"waited {PATIENCE} seconds"
-                await asyncio.sleep(0.001)
-
-        self.loop.run_until_complete(watch())
 
     def hear(self, client: socket.socket) -> object:
         """The answer, which comes in one piece, and the end."""
-        pieces: list[bytes] = []
-
-        def read() -> bool:
-            try:
-                pieces.append(client.recv(1 << 16))
-            except BlockingIOError:
-                return False
-            except ConnectionResetError:
-                pieces.append(b"")
-            return not pieces[-1]
-
-        self.run_until(read)
-        match pieces:
+        match self.receive(client):
             case [piece, b""]:
                 answer: object = json.loads(piece)
                 return answer
             case [b""]:
                 return None
-        raise AssertionError(pieces)
+            case pieces:
+                raise AssertionError(pieces)
 
     def ask(self, request: object) -> object:
         return self.hear(self.client(json.dumps(request).encode()))

@@ -5,11 +5,10 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
@@ -23,11 +22,9 @@ from rootlessnet.control.server import REQUEST_SIZE, Server, is_allowed
 from rootlessnet.control.state import claim, peer_of
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward, parse_forwards
-from tests.host.world import no_descriptor_left
+from tests.control.world import TAKEN, Clients
 
 INFO = encode_request(Info())
-TAKEN = 666  # a port that cannot be had
-PATIENCE = 10.0  # seconds for what takes milliseconds
 
 
 class FakeInstance:
@@ -62,75 +59,24 @@ class FakeInstance:
         self.at_the_end()
 
 
-class World:
+class World(Clients):
     """A server, and the clients that the test makes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, folder: Path, ending: ExitStack) -> None:
+        super().__init__(loop, str(folder / "web.sock"), ending)
         claimed = claim("web")
         assert claimed is not None
-        self.loop = loop
         self.instance = FakeInstance()
         self.server = Server(loop, claimed, self.instance)
-        self._path = str(folder / "web.sock")
-        self._ending = ending
-
-    def client(self, sends: bytes = b"") -> socket.socket:
-        made = self._ending.enter_context(closing(socket.socket(socket.AF_UNIX)))
-        made.connect(self._path)
-        made.setblocking(False)
-        made.sendall(sends)
-        return made
-
-    def run_until(self, condition: Callable[[], object]) -> None:
-        async def watch() -> None:
-            deadline = monotonic() + PATIENCE
-            while not condition():
-                assert monotonic() < deadline, f"waited {PATIENCE} seconds"
-                await asyncio.sleep(0.001)
-
-        self.loop.run_until_complete(watch())
-
-    def let_run(self) -> None:
-        """Let happen what is about to."""
-        self.loop.run_until_complete(_take_turns())
-
-    def starve(self) -> None:
-        """The same while this process gets no new descriptor."""
-
-        async def take_turns() -> None:
-            with no_descriptor_left():
-                await _take_turns()
-
-        self.loop.run_until_complete(take_turns())
 
     def hear(self, client: socket.socket) -> object:
         """The answer, and the end."""
-        received = bytearray()
-        ended: list[bool] = []
-
-        def read() -> bool:
-            try:
-                piece = client.recv(1 << 20)
-            except BlockingIOError:
-                return False
-            except ConnectionResetError:
-                piece = b""
-            received.extend(piece)
-            if not piece:
-                ended.append(True)
-            return bool(ended)
-
-        self.run_until(read)
+        received = b"".join(self.receive(client))
         value: object = json.loads(received) if received else None
         return value
 
     def ask(self, request: bytes) -> object:
         return self.hear(self.client(request))
-
-
-async def _take_turns() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0.001)
 
 
 @pytest.fixture
@@ -319,7 +265,10 @@ def test_descriptors_used_up(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     """The client waits until there is one again."""
     monkeypatch.setattr(clients, "_RETRY", 0.01)
     client = world.client(INFO)
-    world.starve()
-    with pytest.raises(BlockingIOError):
-        client.recv(1)
+
+    def hears_nothing() -> None:
+        with pytest.raises(BlockingIOError):
+            client.recv(1)
+
+    world.starve(hears_nothing)
     assert name_of(world.hear(client)) == "web"
