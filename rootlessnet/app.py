@@ -290,7 +290,7 @@ class Instance:
         guest.start_command()
         network = self._config.network
         if network.splice:
-            addresses = [str(one.guest) for one in (network, network.plan6) if one is not None]
+            addresses = [str(one) for one in network.guests]
             splices = self._sockets.splice(guest.make_sockets, addresses, network.bounds.splices)
             guest.sockets_made = splices.arrived
         self._watch(guest.fileno(), guest.poll)
@@ -377,6 +377,7 @@ class Instance:
                 network.publish_all,
                 self._sockets.capacity(),
                 self._log.warning,
+                network.guests,
             )
             self._ending.callback(all_ports.close)
 

@@ -202,6 +202,11 @@ class NetworkConfig:
         return self.cidr.network_address + GUEST_OFFSET
 
     @property
+    def guests(self) -> tuple[HostAddress, ...]:
+        """The address that the guest is given, in each family that it has."""
+        return (self.guest,) if self.plan6 is None else (self.guest, self.plan6.guest)
+
+    @property
     def pool(self) -> tuple[IPv4Address, ...]:
         """The addresses that DHCP gives to anybody."""
         return tuple(self.cidr.network_address + offset for offset in POOL_OFFSETS)

@@ -66,7 +66,8 @@ def parse_to_host(text: str) -> ToHost:
 
 def require_no_clash(ways: Iterable[ToHost], forwards: Iterable[Forward]) -> None:
     """Raise `UsageError` when a port of the guest leads to two ports of the host, or leads to one
-    and is published: then a client of the one would end up at the other.
+    and is published: then a client of the one would end up at the other. Not so where a port is
+    published of a certain address, which is never the guest's loopback.
     """
     taken: dict[tuple[int, Protocol], ToHost] = {}
     for way in ways:
@@ -78,7 +79,7 @@ def require_no_clash(ways: Iterable[ToHost], forwards: Iterable[Forward]) -> Non
             )
     for forward in forwards:
         found = taken.get((forward.guest_port, forward.protocol))
-        if found is not None:
+        if found is not None and forward.guest_address is None:
             raise UsageError(
                 f"port {forward.guest_port}/{forward.protocol} of the guest leads to the host, by "
                 f"{found}, and {forward} publishes it: take another GUEST_PORT for one of them"

@@ -105,9 +105,10 @@ def test_ways_that_cross(texts: tuple[str, ...], published: str, said: str) -> N
 
 
 def test_ways_beside_each_other() -> None:
-    """Of another protocol, or another port; to the same port of the host."""
+    """Of another protocol, port or node; to the same port of the host."""
     to_host = tuple(map(parse_to_host, ("80:1", "80:1/udp", "81:1")))
-    forwards = (*parse_forwards("80:82"), *parse_forwards("81:81/udp"))
+    published = ("80:82", "81:81/udp", "8080:[10.0.2.101]:80", "8081:[10.0.2.100]:80")
+    forwards = tuple(one for text in published for one in parse_forwards(text))
     assert NetworkConfig(forwards=forwards, to_host=to_host).to_host == to_host
 
 

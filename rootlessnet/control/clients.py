@@ -103,7 +103,7 @@ class Clients:
         """Accept one and hear it at once: who comes with its question has gone before the next."""
         try:
             connection, _ = self._listening.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except BlockingIOError:  # it went away
             return
         except OSError:  # descriptors are used up: the client waits in the kernel's queue
             self._loop.remove_reader(self._listening.fileno())

@@ -1,8 +1,8 @@
 """Every port that the guest listens on, published on the same number for as long as it does.
 
 The guest is looked at four times a second, which costs some microseconds as long as nothing has
-changed. What `-p` publishes already is left alone. A port that cannot be had is told of once; it is
-tried again each second, and published when it has become free.
+changed. What `-p` publishes of it already is left alone. A port that cannot be had is told of once;
+it is tried again each second, and published when it has become free.
 
 Ports on which only the guest's loopback listens are for those who ask for them. Clients of the
 host's loopback alone can reach such a one, past the TAP (see `splice`), so that is where it is
@@ -10,7 +10,7 @@ published. Over UDP nobody could.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import Protocol
@@ -49,9 +49,10 @@ class PublishedAll:
         wanted: PublishAll,
         capacity: int,
         tell: Callable[[str], None],
+        own: Collection[HostAddress],
     ) -> None:
         """Look for the first time. `capacity` is how many descriptors this process may have; `tell`
-        is given a line for the user.
+        is given a line for the user; `own` are the addresses that the guest is given.
 
         Raises RootlessnetError where the kernel does not tell which ports there are.
         """
@@ -62,6 +63,7 @@ class PublishedAll:
         self._loopback = wanted.loopback
         self._most = max(1, min(_MOST, capacity // 8))
         self._tell = tell
+        self._own = own
         self._published: dict[Port, Forward] = {}
         self._waiting: set[Port] = set()
         self._refused: set[Port] = set()  # ever: each is told of once
@@ -107,7 +109,11 @@ class PublishedAll:
 
     def _try(self, ports: set[Port]) -> None:
         """Publish these; who cannot be now waits."""
-        published = {(one.protocol, one.guest_port) for one in self._forwards.published}
+        published = {
+            (one.protocol, one.guest_port)
+            for one in self._forwards.published
+            if one.guest_address is None or one.guest_address in self._own
+        }
         for port in sorted(ports):
             if self._publish(port, published):
                 self._waiting.discard(port)

@@ -139,6 +139,17 @@ def test_the_answer_to_a_stop_comes_at_the_end(world: World) -> None:
     assert world.hear(client) == {"result": None}
 
 
+def test_who_waits_for_the_end_may_take_its_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "PATIENCE", 0.05)
+    waiting = world.client(encode_request(Stop(3)))
+    world.run_until(lambda: world.instance.terminated)
+    assert world.hear(world.client()) is None  # who came later, and whose time is up
+    world.server.close()
+    assert world.hear(waiting) == {"result": None}
+
+
 def test_an_end_within_the_request_to_stop(world: World) -> None:
     """As without a command."""
     world.instance.at_the_end = world.server.close

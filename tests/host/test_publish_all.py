@@ -23,6 +23,7 @@ from tests.host.world import LOOPBACK, FarEnd, HostReactor, HostWorld, is_taken
 Start = Callable[[PublishAll], None]
 
 PLACE = ip_address(LOOPBACK)
+OWN, OTHER = ip_address("10.0.2.100"), ip_address("10.0.2.101")  # of the guest, another node
 
 
 class FakeGuest:
@@ -53,7 +54,7 @@ class All:
 
     def start(self, wanted: PublishAll, capacity: int = 1 << 20) -> PublishedAll:
         return PublishedAll(
-            self._reactor, self._forwards, self.guest, wanted, capacity, self.said.append
+            self._reactor, self._forwards, self.guest, wanted, capacity, self.said.append, [OWN]
         )
 
     def look(self, times: int = 1) -> None:
@@ -121,6 +122,24 @@ def test_without_an_address(
     all_ports.look()
     assert published(forwards) == [Forward(first, first, "tcp", place)]
     assert is_taken("tcp", "127.0.0.9", first) == (place is None)
+
+
+@pytest.mark.parametrize(("node", "is_left"), [(OWN, True), (OTHER, False)])
+def test_a_port_of_a_certain_address_that_is_published_already(
+    all_ports: All,
+    start: Start,
+    forwards: Forwards,
+    first: int,
+    node: HostAddress,
+    is_left: bool,
+) -> None:
+    """What is published of another node is none of it."""
+    (named,) = forwards.open(Forward(first + 1, first, "tcp", PLACE, guest_address=node))
+    all_ports.guest.ports = {Port("tcp", first, False)}
+    start(PublishAll(PLACE))
+    found = [] if is_left else [Forward(first, first, "tcp", PLACE)]
+    assert published(forwards) == [named, *found]
+    assert all_ports.said == []
 
 
 def test_a_port_in_use_is_told_of_once_and_taken_when_it_is_free(
