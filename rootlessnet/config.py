@@ -7,7 +7,8 @@ a port, an address or an MTU again. Only what the machine alone knows (a port in
 host lacks) is left to the rooms that find out.
 
 Addresses are in addressing.py, published ports in forward.py, ports of the host for the guest in
-to_host.py, added names in added_host.py, what all words have in common in words.py.
+to_host.py, added names in added_host.py, what can be attached to in target.py, what all words have
+in common in words.py.
 """
 
 from dataclasses import dataclass, field
@@ -28,9 +29,18 @@ from rootlessnet.addressing import (
 from rootlessnet.bounds import DEFAULTS, Bounds
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward
+from rootlessnet.hardware_address import check_mac
 from rootlessnet.limit import require_bounds
 from rootlessnet.publishing import AUTO, HostIp, PublishAll, require_one_use
 from rootlessnet.reservation import Reservation, require_each_once
+from rootlessnet.target import (
+    FrameSocket,
+    TapDescriptor,
+    Target,
+    check_descriptor,
+    check_socket_path,
+    check_target,
+)
 from rootlessnet.to_host import ToHost, require_no_clash
 from rootlessnet.words import (
     HostAddress,
@@ -40,23 +50,17 @@ from rootlessnet.words import (
     quoted,
     require,
     require_single_host,
-    shortened,
 )
 
 DEFAULT_MTU = 65520
 DEFAULT_TAP_NAME = "tap0"
 GATEWAY_NAME = "host.rootlessnet.internal"
 
-PROCESS_IDS = range(1, 2**31)
-DESCRIPTORS = range(2**31)
-SOCKET_PATH_SIZE = 107  # bytes: sun_path of sockaddr_un, less the null
 MTU_MIN = 576  # RFC 791: every host takes a datagram of 576 bytes
 MTU_MIN_6 = 1280  # RFC 8200 5: no link of IPv6 takes less
 MTU_MAX = 65521  # what a TAP device takes: 65535 less the Ethernet header
 
 _NAME_LENGTH = 64  # characters of an instance's name; the path of its socket holds few more
-_EMPTY_TARGET = "the target is empty: name a process id or the path of a network namespace"
-_MAC_SIZE = 6  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,39 +292,6 @@ class RunConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TapDescriptor:
-    """A TAP that is open already, by the number of its descriptor. Raises `UsageError`."""
-
-    number: int
-
-    def __post_init__(self) -> None:
-        require("descriptor", self.number, int, "its number")
-        _check_descriptor("TAP", self.number)
-
-    def __str__(self) -> str:
-        return f"descriptor {self.number}"
-
-
-@dataclass(frozen=True, slots=True)
-class FrameSocket:
-    """A SOCK_SEQPACKET socket to be made at `path`, to which the guest connects, a virtual machine
-    for example: each message is a frame. Raises `UsageError`.
-    """
-
-    path: str
-
-    def __post_init__(self) -> None:
-        require("path", self.path, str, "a text")
-        _check_socket_path(self.path)
-
-    def __str__(self) -> str:
-        return self.path
-
-
-Target = int | str | TapDescriptor | FrameSocket
-
-
-@dataclass(frozen=True, slots=True)
 class AttachConfig:
     """A guest that exists: by the id of a process, by the path of a network namespace, or by what
     carries its frames.
@@ -344,10 +315,7 @@ class AttachConfig:
 
     def __post_init__(self) -> None:
         require("target", self.target, Target, "a process id or a path")
-        if self.target == "":
-            raise UsageError(_EMPTY_TARGET)
-        if isinstance(self.target, int) and self.target not in PROCESS_IDS:
-            raise UsageError(f"{self.target} is not a process id: name a process that runs")
+        check_target(self.target)
         for path in (self.target, self.userns_path):
             if isinstance(path, str) and "\0" in path:
                 raise UsageError(f"{quoted(path)} has a null character: no path has one")
@@ -360,14 +328,14 @@ class AttachConfig:
         require("configure", self.configure, bool, "True or False")
         require("mac", self.mac, bytes | None, "6 bytes")
         if self.mac is not None:
-            _check_mac(self.mac)
+            check_mac(self.mac)
         for what, descriptor in (("ready", self.ready_fd), ("exit", self.exit_fd)):
             require(f"{what}_fd", descriptor, int | None, "the number of a descriptor")
             if descriptor is not None:
-                _check_descriptor(what, descriptor)
+                check_descriptor(what, descriptor)
         require("api_socket", self.api_socket, str | None, "a path")
         if self.api_socket is not None:
-            _check_socket_path(self.api_socket)
+            check_socket_path(self.api_socket)
 
     def _check_publish_all(self, wanted: PublishAll) -> None:
         if isinstance(self.target, TapDescriptor | FrameSocket):
@@ -410,38 +378,10 @@ def parse_nameserver(text: str) -> HostAddress:
     return address
 
 
-def parse_mac(text: str) -> bytes:
-    """A hardware address, such as 02:00:5e:10:00:01."""
-    pairs = text.split(":")
-    if len(pairs) != _MAC_SIZE or not all(_is_hex_pair(pair) for pair in pairs):
-        raise UsageError(
-            f"{quoted(text)} is not a MAC address: write 6 bytes in hexadecimal, "
-            "separated by ':', like 02:00:5e:10:00:01"
-        )
-    mac = bytes(int(pair, 16) for pair in pairs)
-    _check_mac(mac)
-    return mac
-
-
 def parse_name(text: str) -> str:
     """The name of an instance."""
     _check_name(text)
     return text
-
-
-def parse_target(text: str) -> int | str:
-    """What to attach to: digits alone are a process id, anything else the path of a namespace."""
-    if not text:
-        raise UsageError(_EMPTY_TARGET)
-    if not (text.isascii() and text.isdigit()):
-        return text
-    process = number(text)
-    if process is None or process not in PROCESS_IDS:
-        raise UsageError(
-            f"{quoted(text)} is not a process id: "
-            f"a path to a file of that name is written ./{shortened(text)}"
-        )
-    return process
 
 
 def _check_mtu(mtu: int) -> None:
@@ -467,39 +407,6 @@ def _check_name(name: str | None) -> None:
             f"name {quoted(name)} is not possible: take 1 to {_NAME_LENGTH} of the letters a to z "
             "and A to Z, digits, '_', '-' and '.', with a letter or digit first, "
             "and not digits alone"
-        )
-
-
-def _check_mac(mac: bytes) -> None:
-    if len(mac) != _MAC_SIZE:
-        raise UsageError(f"a MAC address has {_MAC_SIZE} bytes, not {len(mac)}: give all of them")
-    if mac[0] & 1 or not any(mac):
-        raise UsageError(
-            f"MAC address {mac.hex(':')} is no interface's own: take one whose first byte is even, "
-            "like 02:00:5e:10:00:01"
-        )
-
-
-def _is_hex_pair(text: str) -> bool:
-    return 1 <= len(text) <= 2 and all(letter in "0123456789abcdefABCDEF" for letter in text)
-
-
-def _check_descriptor(what: str, number: int) -> None:
-    if number not in DESCRIPTORS:
-        raise UsageError(f"{what} descriptor {number} is none: give the number of one that is open")
-
-
-def _check_socket_path(path: str) -> None:
-    try:
-        size = len(path.encode(errors="surrogateescape"))
-    except UnicodeEncodeError:
-        size = 0
-    if not size or "\0" in path:
-        raise UsageError(f"{quoted(path)} is no path for a socket: name a file to be made")
-    if size > SOCKET_PATH_SIZE:
-        raise UsageError(
-            f"the path of the socket {quoted(path)} has {size} bytes, {SOCKET_PATH_SIZE} are "
-            "possible: take a shorter one"
         )
 
 

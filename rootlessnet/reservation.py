@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from rootlessnet.errors import UsageError
+from rootlessnet.hardware_address import check_mac, parse_mac
 from rootlessnet.words import HostAddress, address_or_none, quoted, require
-
-_MAC_SIZE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +21,7 @@ class Reservation:
 
     def __post_init__(self) -> None:
         require("hardware address", self.mac, bytes, "6 bytes")
-        if len(self.mac) != _MAC_SIZE or self.mac[0] & 1:
-            raise UsageError(
-                f"{quoted(self.mac.hex(':'))} is no node's hardware address: "
-                "write it like 52:54:00:12:34:56"
-            )
+        check_mac(self.mac)
         require("reserved address", self.address, HostAddress, "ip_address('10.0.2.50')")
         if isinstance(self.address, IPv6Address) and self.address.scope_id is not None:
             raise UsageError(f"{self.address} names an interface: leave that out")
@@ -61,10 +56,6 @@ def require_each_once(reservations: Sequence[Reservation]) -> None:
 
 
 def _parse_mac(word: str) -> bytes:
-    parts = word.replace("-", ":").split(":")
-    if len(parts) == _MAC_SIZE and all(len(part) == 2 for part in parts):
-        try:
-            return bytes.fromhex("".join(parts))
-        except ValueError:
-            pass
-    raise UsageError(f"{quoted(word)} is not a hardware address: write it like 52:54:00:12:34:56")
+    if len(word) != len("52:54:00:12:34:56"):
+        raise UsageError(f"{quoted(word)} is not a MAC address: write it like 52:54:00:12:34:56")
+    return parse_mac(word.replace("-", ":"))

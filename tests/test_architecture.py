@@ -24,8 +24,8 @@ LAYERS = (
     {"stack"},
     {"errors", "log"},
     {"words"},
-    {"added_host", "addressing", "forward", "limit", "reservation"},
-    {"publishing", "to_host"},
+    {"added_host", "addressing", "forward", "hardware_address", "limit", "target"},
+    {"publishing", "reservation", "to_host"},
     {"config", "exit_status", "limits", "resolv_conf", "socket_file", "state_folder"},
     {"ipv6_default", "network_plan"},
     {"host", "netns", "control", "hardening"},
@@ -39,7 +39,7 @@ LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # These import only one another, however high they stand.
 VALUES = {
     *("bounds", "errors", "log", "words", "added_host", "addressing", "forward", "limit"),
-    "publishing",
+    *("hardware_address", "publishing", "target"),
     *("reservation", "to_host", "config", "exit_status", "limits", "resolv_conf", "ipv6_default"),
     *("socket_file", "state_folder"),
 }

@@ -10,22 +10,19 @@ from hypothesis import strategies as st
 from rootlessnet.addressing import parse_cidr, parse_cidr6
 from rootlessnet.bounds import Bounds
 from rootlessnet.config import (
-    SOCKET_PATH_SIZE,
     AttachConfig,
-    FrameSocket,
     NetworkConfig,
     RunConfig,
-    TapDescriptor,
-    parse_mac,
     parse_mtu,
     parse_name,
     parse_nameserver,
     parse_tap_name,
-    parse_target,
 )
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward
+from rootlessnet.hardware_address import parse_mac
 from rootlessnet.publishing import PublishAll, parse_host_ip, parse_publish_all
+from rootlessnet.target import SOCKET_PATH_SIZE, FrameSocket, TapDescriptor, parse_target
 from rootlessnet.to_host import ToHost
 
 PARSERS: list[Callable[[str], object]] = [

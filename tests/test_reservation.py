@@ -45,11 +45,12 @@ def test_upper_case() -> None:
         ("52:54:00:12:34:56", "is not MAC=ADDRESS"),
         ("52:54:00:12:34:56=fe80::1%eth0", "names an interface"),
         ("52:54:00:12:34:56=10.0.2.50=", "is not MAC=ADDRESS"),
-        ("52:54:00:12:34=10.0.2.50", "'52:54:00:12:34' is not a hardware address"),
-        ("52:54:00:12:34:5=10.0.2.50", "is not a hardware address"),
-        ("52:54:00:12:34:5g=10.0.2.50", "is not a hardware address"),
-        ("52:54:00:12:34: 5=10.0.2.50", "is not a hardware address"),
-        ("53:54:00:12:34:56=10.0.2.50", "'53:54:00:12:34:56' is no node's hardware address"),
+        ("52:54:00:12:34=10.0.2.50", "'52:54:00:12:34' is not a MAC address"),
+        ("52:54:00:12:34:5=10.0.2.50", "is not a MAC address"),
+        ("52:54:00:12:34:5g=10.0.2.50", "is not a MAC address"),
+        ("52:54:00:12:34: 5=10.0.2.50", "is not a MAC address"),
+        ("00:00:00:00:00:00=10.0.2.50", "MAC address 00:00:00:00:00:00 is no interface's own"),
+        ("53:54:00:12:34:56=10.0.2.50", "MAC address 53:54:00:12:34:56 is no interface's own"),
     ],
 )
 def test_refuses(text: str, said: str) -> None:
@@ -71,7 +72,7 @@ def test_any_text_is_read_or_refused_in_one_printable_line(text: str) -> None:
 @pytest.mark.parametrize(
     ("mac", "address", "said"),
     [
-        (b"\2\0\0\0\0", FIFTY, "no node's hardware address"),
+        (b"\2\0\0\0\0", FIFTY, "has 6 bytes, not 5"),
         ("52:54:00:12:34:56", FIFTY, "give 6 bytes"),
         (MAC, "10.0.2.50", "give ip_address('10.0.2.50')"),
     ],

@@ -10,7 +10,8 @@ from rootlessnet.cli.network_options import (
     tell_published,
 )
 from rootlessnet.cli.parser import Parser
-from rootlessnet.config import AttachConfig, parse_target
+from rootlessnet.config import AttachConfig
+from rootlessnet.target import parse_target
 
 _DESCRIPTION = """\
 Give a network namespace that exists a network that works, until its process

@@ -12,18 +12,14 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from rootlessnet.addressing import DEFAULT_CIDR, parse_cidr, parse_cidr6
 from rootlessnet.config import (
     DEFAULT_TAP_NAME,
-    DESCRIPTORS,
     MTU_MAX,
-    PROCESS_IDS,
     AttachConfig,
-    FrameSocket,
     NetworkConfig,
-    TapDescriptor,
-    Target,
-    parse_mac,
     parse_mtu,
 )
 from rootlessnet.errors import UsageError
+from rootlessnet.hardware_address import parse_mac
+from rootlessnet.target import DESCRIPTORS, PROCESS_IDS, FrameSocket, TapDescriptor, Target
 from rootlessnet.words import HostAddress, address_or_none, number, quoted
 
 _DEFAULT_MTU = 1500

@@ -5,8 +5,9 @@ Read: `rootlessnet.control.protocol`.
 
 from dataclasses import asdict, dataclass
 
-from rootlessnet.config import AttachConfig, RunConfig, Target
+from rootlessnet.config import AttachConfig, RunConfig
 from rootlessnet.control.protocol import not_understood
+from rootlessnet.target import Target
 from rootlessnet.words import HostAddress
 
 

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from rootlessnet import limits
-from rootlessnet.config import SOCKET_PATH_SIZE
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.state_folder import ANYBODYS, folder_path
+from rootlessnet.target import SOCKET_PATH_SIZE
 from rootlessnet.words import quoted
 
 _SUFFIX = ".sock"

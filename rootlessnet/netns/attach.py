@@ -17,13 +17,14 @@ import select
 from contextlib import suppress
 from dataclasses import replace
 
-from rootlessnet.config import AttachConfig, FrameSocket, TapDescriptor
+from rootlessnet.config import AttachConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns import interface, syscalls, tap
 from rootlessnet.netns.child import Child
 from rootlessnet.netns.given import Given
 from rootlessnet.netns.messages import Channel
 from rootlessnet.netns.tap import Link, Tap
+from rootlessnet.target import FrameSocket, TapDescriptor
 from rootlessnet.words import quoted
 
 

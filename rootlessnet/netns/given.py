@@ -8,10 +8,10 @@ import os
 import socket
 import struct
 
-from rootlessnet.config import FrameSocket, TapDescriptor
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns.tap import FrameListener, Link, Tap
 from rootlessnet.socket_file import SocketFile
+from rootlessnet.target import FrameSocket, TapDescriptor
 from rootlessnet.wire import vnet
 
 _TUNGETIFF, _TUNSETVNETHDRSZ = 0x800454D2, 0x400454D8

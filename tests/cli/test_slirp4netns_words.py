@@ -9,8 +9,9 @@ import pytest
 
 from rootlessnet.cli.main import main
 from rootlessnet.cli.slirp4netns import OPTIONS, parse
-from rootlessnet.config import AttachConfig, FrameSocket, NetworkConfig, TapDescriptor, Target
+from rootlessnet.config import AttachConfig, NetworkConfig
 from rootlessnet.errors import RootlessnetError
+from rootlessnet.target import FrameSocket, TapDescriptor, Target
 from tests.cli.conftest import Rooms
 
 ROOT = Path(__file__).parents[2]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from rootlessnet.config import SOCKET_PATH_SIZE
 from rootlessnet.control import state
 from rootlessnet.control.state import Claim, Folder, claim
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.state_folder import folder_path
+from rootlessnet.target import SOCKET_PATH_SIZE
 from tests.host.world import descriptors, no_descriptor_left
 
 ME = os.geteuid()
