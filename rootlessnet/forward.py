@@ -39,10 +39,10 @@ Protocol = Literal["tcp", "udp"]
 PORTS = range(1, 65536)
 FREE = 0  # for a host port: whichever is free
 
-_PROTOCOLS: dict[str, Protocol] = {"tcp": "tcp", "udp": "udp"}
+PROTOCOLS: dict[str, Protocol] = {"tcp": "tcp", "udp": "udp"}
 _ANY_4, _ANY_6 = IPv4Address("0.0.0.0"), IPv6Address("::")
 # How a protocol is written, what it is, and the wildcard that stands for the family it names.
-_WRITTEN: dict[str, tuple[Protocol, HostAddress | None]] = {
+WRITTEN: dict[str, tuple[Protocol, HostAddress | None]] = {
     "tcp": ("tcp", None),
     "udp": ("udp", None),
     "tcp4": ("tcp", _ANY_4),
@@ -71,22 +71,19 @@ class Forward:
     guest_address: HostAddress | None = None
 
     def __post_init__(self) -> None:
-        for port in (self.host_port, self.guest_port):
-            require("port", port, int, "a number")
+        require("port", self.host_port, int, "a number")
         if self.host_port != FREE:
-            _require_port(self.host_port)
-        _require_port(self.guest_port)
+            require_port(self.host_port)
+        require_port(self.guest_port)
         require("end of the host ports", self.host_port_end, int | None, "a number")
         if self.host_port_end is not None:
-            _require_port(self.host_port_end)
+            require_port(self.host_port_end)
             if not FREE < self.host_port < self.host_port_end:
                 raise UsageError(
                     f"{self.host_port}-{self.host_port_end} is no range of ports: "
                     "begin with the smaller one"
                 )
-        require("protocol", self.protocol, str, "'tcp' or 'udp'")
-        if self.protocol not in _PROTOCOLS:
-            raise UsageError(f"protocol {quoted(self.protocol)} is not known: take tcp or udp")
+        require_protocol(self.protocol)
         if self.host_address is not None:
             require("host address", self.host_address, HostAddress, "ip_address('127.0.0.1')")
             require_single_host(self.host_address)
@@ -155,7 +152,7 @@ def require_no_overlap(forwards: Iterable[Forward]) -> None:
 def parse_forwards(text: str) -> tuple[Forward, ...]:
     """What a text in the grammar above publishes; more than one for ranges on both sides."""
     ports, slash, protocol_word = text.partition("/")
-    written = _WRITTEN.get(protocol_word.lower() if slash else "tcp")
+    written = WRITTEN.get(protocol_word.lower() if slash else "tcp")
     if _names_a_unix_socket(text, ports, known=written is not None):
         raise UsageError(
             f"{quoted(text)} names a unix socket, and only TCP and UDP ports can be published: "
@@ -305,6 +302,15 @@ def _parse_ports(word: str, text: str) -> range:
     return range(first, last + 1)
 
 
-def _require_port(port: int) -> None:
+def require_port(port: int) -> None:
+    """Refuse a number that is no port's."""
+    require("port", port, int, "a number")
     if port not in PORTS:
         raise UsageError(f"port {port} is not a number from {PORTS[0]} to {PORTS[-1]}")
+
+
+def require_protocol(protocol: str) -> None:
+    """Refuse what is none of those that have ports here."""
+    require("protocol", protocol, str, "'tcp' or 'udp'")
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"protocol {quoted(protocol)} is not known: take tcp or udp")

@@ -13,10 +13,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rootlessnet.errors import UsageError
-from rootlessnet.forward import PORTS, Forward, Protocol
-from rootlessnet.words import number, quoted, require
+from rootlessnet.forward import (
+    PORTS,
+    PROTOCOLS,
+    Forward,
+    Protocol,
+    require_port,
+    require_protocol,
+)
+from rootlessnet.words import number, quoted
 
-_PROTOCOLS: dict[str, Protocol] = {"tcp": "tcp", "udp": "udp"}
 _FORM = "[GUEST_PORT:]HOST_PORT[/tcp|/udp]"
 
 
@@ -33,12 +39,8 @@ class ToHost:
 
     def __post_init__(self) -> None:
         for port in (self.guest_port, self.host_port):
-            require("port", port, int, "a number")
-            if port not in PORTS:
-                raise UsageError(f"port {port} is not a number from {PORTS[0]} to {PORTS[-1]}")
-        require("protocol", self.protocol, str, "'tcp' or 'udp'")
-        if self.protocol not in _PROTOCOLS:
-            raise UsageError(f"protocol {quoted(self.protocol)} is not known: take tcp or udp")
+            require_port(port)
+        require_protocol(self.protocol)
 
     def __str__(self) -> str:
         guest = "" if self.guest_port == self.host_port else f"{self.guest_port}:"
@@ -48,7 +50,7 @@ class ToHost:
 def parse_to_host(text: str) -> ToHost:
     """The port of the host that a text in the grammar above names."""
     ports, slash, protocol_word = text.partition("/")
-    protocol = _PROTOCOLS.get(protocol_word.lower() if slash else "tcp")
+    protocol = PROTOCOLS.get(protocol_word.lower() if slash else "tcp")
     if protocol is None:
         raise UsageError(
             f"protocol {quoted(protocol_word)} in {quoted(text)} is not known: write /tcp or /udp"

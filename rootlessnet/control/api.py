@@ -18,18 +18,18 @@ import json
 import re
 import socket
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 from itertools import count
 
 from rootlessnet.bounds import DEFAULTS
 from rootlessnet.control import requests
 from rootlessnet.control.clients import MORE, Answer, Clients
-from rootlessnet.control.protocol import Info, Publish, Withdraw
+from rootlessnet.control.protocol import Info, Publish, Withdraw, texts
 from rootlessnet.control.requests import Controlled
 from rootlessnet.errors import RootlessnetError, UsageError
-from rootlessnet.forward import PORTS, Forward, Protocol
+from rootlessnet.forward import PORTS, WRITTEN, Forward
 from rootlessnet.socket_file import SocketFile
-from rootlessnet.words import HostAddress, address_or_none
+from rootlessnet.words import HostAddress, address_or_none, require_single_host
 
 PATIENCE = 60.0  # seconds from a client's connect to its answer: it may be typing
 LIMIT = 4096  # bytes of a request, from which on it is too large
@@ -37,15 +37,7 @@ LIMIT = 4096  # bytes of a request, from which on it is too large
 _BACKLOG = 128
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
-# What `proto` may be: the protocol, the family if it names one, and the wildcard of the host.
-_PROTOCOLS: dict[str, tuple[Protocol, int | None, HostAddress]] = {
-    "tcp": ("tcp", None, IPv4Address("0.0.0.0")),
-    "udp": ("udp", None, IPv4Address("0.0.0.0")),
-    "tcp4": ("tcp", 4, IPv4Address("0.0.0.0")),
-    "udp4": ("udp", 4, IPv4Address("0.0.0.0")),
-    "tcp6": ("tcp", 6, IPv6Address("::")),
-    "udp6": ("udp", 6, IPv6Address("::")),
-}
+_ANY_4 = IPv4Address("0.0.0.0")
 
 
 class BadRequest(RootlessnetError):
@@ -148,16 +140,15 @@ class _Objects:
             forward = _forward({**arguments, "guest_addr": ""})  # one form for one thing
         try:
             (published,) = self._instance.publish(forward)
-        except UsageError:  # all else was judged before
-            raise _bad("guest_addr") from None
         except RootlessnetError as error:
+            if isinstance(error, UsageError) and forward.guest_address is not None:
+                raise _bad("guest_addr") from None  # all else of it was judged before
             raise BadRequest(f"add_hostfwd: slirp_add_hostfwd failed: {error}") from None
         return self._id(published)
 
     def _remove(self, wanted: object) -> None:
-        number = _whole(wanted)
         for forward in self._instance.published:
-            if number is not None and self._id(forward) == number:
+            if self._id(forward) == _whole(wanted):
                 self._instance.withdraw(forward)
                 return
         raise BadRequest("remove_hostfwd: bad arguments.id")
@@ -206,11 +197,11 @@ def _read(request: object) -> tuple[str, dict[str, object]]:
 def _forward(arguments: dict[str, object]) -> Forward:
     """What is to be published. Raises BadRequest that names the first argument at fault."""
     word = arguments.get("proto")
-    if not isinstance(word, str) or word not in _PROTOCOLS:
+    if not isinstance(word, str) or word not in WRITTEN:
         raise _bad("proto")
-    protocol, version, wildcard = _PROTOCOLS[word]
-    host = _address(arguments, "host_addr") or wildcard
-    if version is not None and host.version != version:
+    protocol, wildcard = WRITTEN[word]
+    host = _address(arguments, "host_addr") or wildcard or _ANY_4
+    if wildcard is not None and host.version != wildcard.version:
         raise _bad("host_addr")
     host_port = _port(arguments, "host_port")
     guest = _address(arguments, "guest_addr")
@@ -226,8 +217,8 @@ def _address(arguments: dict[str, object], name: str) -> HostAddress | None:
     if address is None:
         raise _bad(name)
     try:
-        Forward(1, 1, host_address=address)
-    except UsageError:  # of many hosts
+        require_single_host(address)
+    except UsageError:
         raise _bad(name) from None
     return address
 
@@ -247,10 +238,10 @@ def _whole(value: object) -> int | None:
 
 
 def _ports(arguments: dict[str, object]) -> tuple[str, ...]:
-    ports = arguments.get("ports")
-    if not isinstance(ports, list) or not all(isinstance(port, str) for port in ports):
+    ports = texts(arguments.get("ports"))
+    if ports is None:
         raise BadRequest("bad arguments.ports")
-    return tuple(ports)
+    return ports
 
 
 def _bad(argument: str) -> BadRequest:

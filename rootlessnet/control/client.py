@@ -29,7 +29,7 @@ from rootlessnet.control.protocol import (
 )
 from rootlessnet.control.state import Folder, peer_of
 from rootlessnet.errors import RootlessnetError
-from rootlessnet.words import quoted
+from rootlessnet.words import number, quoted
 
 PATIENCE = 10.0  # seconds for an answer
 LISTING = 2.0  # seconds for those of all instances together, when they are only listed
@@ -172,14 +172,14 @@ def _found(identity: str) -> Iterator[_Line]:
     folder = Folder.find()
     names = folder.names() if folder is not None else []
     exact = [name for name in names if name == identity]
-    by_process = identity.isascii() and identity.isdigit() and len(identity) < len(str(2**64))
-    if not exact and not by_process:
+    process = number(identity)
+    if not exact and process is None:
         names = [name for name in names if identity and name.startswith(identity)]
     with limits.explained(), _connected(folder, exact or names) as lines:
-        if exact or not by_process:
+        if exact or process is None:
             named = lines
         else:
-            named = [line for line in lines if line.pid == int(identity) != 0]
+            named = [line for line in lines if line.pid == process != 0]
         if len(named) > 1:
             raise RootlessnetError(
                 f"{quoted(identity)} stands for {', '.join(line.name for line in named)}: "

@@ -6,7 +6,7 @@ Read: `rootlessnet.control.protocol`.
 from dataclasses import asdict, dataclass
 
 from rootlessnet.config import AttachConfig, RunConfig
-from rootlessnet.control.protocol import not_understood
+from rootlessnet.control import protocol
 from rootlessnet.target import Target
 from rootlessnet.words import HostAddress
 
@@ -39,9 +39,8 @@ class InstanceDescription:
     sight; `started` is in seconds since the epoch.
 
     It has a `command`, or a `target` that it was attached to: a process id, a path, or
-    `descriptor N`. `ports` are
-    the published ones, as `-p` takes them. An instance that `answers` not, because its process is
-    stopped, has none of these.
+    `descriptor N`. `ports` are the published ones, as `-p` takes them. An instance that `answers`
+    not, because its process is stopped, has none of these.
     """
 
     name: str
@@ -131,13 +130,12 @@ def read(value: object, pid: int) -> InstanceDescription:
             return InstanceDescription(
                 name, pid, float(started), words, target, network, texts(ports)
             )
-    raise not_understood()
+    raise protocol.not_understood()
 
 
 def texts(value: object) -> tuple[str, ...]:
     """The texts of a list. Raises RootlessnetError when it is none."""
-    if isinstance(value, list):
-        found = tuple(one for one in value if isinstance(one, str))
-        if len(found) == len(value):
-            return found
-    raise not_understood()
+    found = protocol.texts(value)
+    if found is None:
+        raise protocol.not_understood()
+    return found

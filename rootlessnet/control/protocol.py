@@ -67,10 +67,10 @@ def decode_request(line: bytes) -> Request:
     match _decode(line):
         case {"request": "info"}:
             return Info()
-        case {"request": "publish", "ports": [*ports]}:
-            return Publish(_texts(ports))
-        case {"request": "withdraw", "ports": [*ports]}:
-            return Withdraw(_texts(ports))
+        case {"request": "publish" | "withdraw" as name, "ports": written}:
+            ports = texts(written)
+            if ports is not None:
+                return Publish(ports) if name == "publish" else Withdraw(ports)
         case {"request": "stop", "seconds": int() | float() as seconds}:
             if 0 <= seconds <= STOP_SECONDS_MOST:
                 return Stop(float(seconds))
@@ -105,6 +105,14 @@ def not_understood() -> RootlessnetError:
     )
 
 
+def texts(value: object) -> tuple[str, ...] | None:
+    """The texts of a list; None for what is none."""
+    if not isinstance(value, list):
+        return None
+    found = tuple(one for one in value if isinstance(one, str))
+    return found if len(found) == len(value) else None
+
+
 def _encode(value: dict[str, object]) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
@@ -116,10 +124,3 @@ def _decode(line: bytes) -> object:
     except (ValueError, RecursionError):  # no UTF-8, no JSON, a number or a nesting without end
         return None
     return value
-
-
-def _texts(values: list[object]) -> tuple[str, ...]:
-    texts = tuple(value for value in values if isinstance(value, str))
-    if len(texts) != len(values):
-        raise RootlessnetError("a port is not a text: write it as -p takes it")
-    return texts

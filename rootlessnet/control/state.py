@@ -1,9 +1,9 @@
 """The state folder of a user: one socket for each running instance, `NAME.sock`.
 
 Where it is, anybody may have been first: so it is used only when it is a folder, ours, and closed
-to others. A socket whose process was killed stays behind; connecting to it
-is refused then, for a socket is bound and listens within one hold of the folder's lock, and what is
-stale is removed within one. Nobody holds the lock for longer than it takes to do so.
+to others. A socket whose process was killed stays behind; connecting to it is refused then, for a
+socket is bound and listens within one hold of the folder's lock, and what is stale is removed
+within one. Nobody holds the lock for longer than it takes to do so.
 
 Read: unix(7), flock(2), open(2) for O_NOFOLLOW.
 """

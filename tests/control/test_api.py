@@ -16,7 +16,7 @@ from rootlessnet.config import AttachConfig, NetworkConfig
 from rootlessnet.control import api as api_module
 from rootlessnet.control.api import LIMIT, Api
 from rootlessnet.control.description import InstanceDescription, describe
-from rootlessnet.errors import RootlessnetError
+from rootlessnet.errors import RootlessnetError, UsageError
 from rootlessnet.forward import Forward, parse_forwards
 from tests.control.world import TAKEN, Clients
 
@@ -199,6 +199,19 @@ def test_what_cannot_be_published_says_why(world: World) -> None:
     assert world.add() == {"return": {"id": 1}}
     assert world.add() == error(f"{failed}0.0.0.0:8080:80/tcp: the port is taken")
     assert len(world.entries()) == 1
+
+
+def test_a_port_of_the_guest_that_leads_elsewhere(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of an instance with `to_host`. The fault is not that of an address nobody gave."""
+
+    def refuse(*_forwards: Forward | str) -> tuple[Forward, ...]:
+        raise UsageError("it leads to the host: take another")
+
+    monkeypatch.setattr(world.instance, "publish", refuse)
+    failed = "add_hostfwd: slirp_add_hostfwd failed: it leads to the host: take another"
+    assert world.add() == error(failed)
 
 
 @pytest.mark.parametrize("identity", [None, 0, 2, -1, "1", [1], 1.5, True, 1e999])

@@ -245,6 +245,14 @@ def test_the_silent_and_the_slow_are_sent_away(
     assert received < 4_000_000
 
 
+def test_who_was_answered_has_all_the_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So has whoever has its descriptor now."""
+    monkeypatch.setattr(server_module, "PATIENCE", 0.05)
+    assert name_of(world.ask(INFO)) == "web"
+    for _ in range(2):  # a callback that fails would fail the test
+        assert world.hear(world.client()) is None
+
+
 def test_a_long_answer_goes_on_while_it_is_read(world: World) -> None:
     world.instance.words = ("x" * 4_000_000,)
     answer = world.ask(INFO)
