@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from rootlessnet.publishing import PublishAll
     from rootlessnet.reservation import Reservation
     from rootlessnet.running import attach, start
+    from rootlessnet.target import FrameSocket, TapDescriptor
     from rootlessnet.to_host import ToHost
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ __all__ = [
     "CommandError",
     "ExitStatus",
     "Forward",
+    "FrameSocket",
     "Instance",
     "InstanceDescription",
     "Level",
@@ -57,6 +59,7 @@ __all__ = [
     "Reservation",
     "RootlessnetError",
     "RunConfig",
+    "TapDescriptor",
     "ToHost",
     "UsageError",
     "attach",
@@ -81,6 +84,7 @@ _MODULES = {
     "publishing": ("PublishAll",),
     "reservation": ("Reservation",),
     "running": ("attach", "start"),
+    "target": ("FrameSocket", "TapDescriptor"),
     "to_host": ("ToHost",),
 }
 

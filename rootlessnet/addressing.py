@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from rootlessnet.errors import UsageError
-from rootlessnet.words import address_or_none, number, quoted
+from rootlessnet.words import HostAddress, address_or_none, number, quoted
 
 DEFAULT_CIDR = IPv4Network("10.0.2.0/24")
 DEFAULT_CIDR6 = IPv6Network("fd72:6c6e:6574::/64")  # RFC 4193, with the letters "rlnet" as its id
@@ -48,7 +48,8 @@ class Plan6:
     def guest(self) -> IPv6Address:
         return self.cidr.network_address + GUEST_OFFSET_6
 
-    def is_for_a_guest(self, address: IPv6Address) -> bool:
+    def is_for_a_guest(self, address: HostAddress) -> bool:
+        """Whether a node of the network can have it."""
         own = (self.gateway, self.dns_address, self.cidr.network_address)
         return address in self.cidr and address not in own
 

@@ -49,6 +49,7 @@ from rootlessnet.words import (
     number,
     quoted,
     require,
+    require_flags,
     require_single_host,
 )
 
@@ -124,12 +125,8 @@ class NetworkConfig:
             )
         require("interface name", self.tap_name, str, "a text")
         _check_tap_name(self.tap_name)
-        require("host_loopback", self.host_loopback, bool, "True or False")
-        require("metadata", self.metadata, bool, "True or False")
-        require("host_addresses", self.host_addresses, bool, "True or False")
-        require("offload", self.offload, bool, "True or False")
-        require("splice", self.splice, bool, "True or False")
-        require("dhcp", self.dhcp, bool, "True or False")
+        require_flags(self, "host_loopback", "metadata", "host_addresses")
+        require_flags(self, "offload", "splice", "dhcp", "dns_forwarder")
         require("reservations", self.reservations, tuple, "a tuple of Reservation")
         for reservation in self.reservations:
             require("reservation", reservation, Reservation, "a Reservation")
@@ -139,7 +136,6 @@ class NetworkConfig:
         for nameserver in self.dns:
             require("nameserver", nameserver, HostAddress, "ip_address('192.0.2.53')")
             _check_nameserver(nameserver)
-        require("dns_forwarder", self.dns_forwarder, bool, "True or False")
         require("hosts", self.hosts, tuple, "a tuple of AddedHost")
         for host in self.hosts:
             require("added host", host, AddedHost, "AddedHost('db', ip_address('192.0.2.1'))")
@@ -215,8 +211,13 @@ class NetworkConfig:
         """The addresses that DHCP gives to anybody."""
         return tuple(self.cidr.network_address + offset for offset in POOL_OFFSETS)
 
+    def is_for_a_guest(self, address: HostAddress) -> bool:
+        """Whether a node of the network can have it."""
+        ends = (self.cidr.network_address, self.cidr.broadcast_address)
+        return address in self.cidr and address not in (self.gateway, self.dns_address, *ends)
+
     @property
-    def plan6(self) -> "Plan6 | None":
+    def plan6(self) -> Plan6 | None:
         """The addresses of IPv6, if the guest has it or will, as `ipv6_default` has settled."""
         return None if self.ipv6 is False or self.cidr6 is None else Plan6(self.cidr6)
 
@@ -231,12 +232,8 @@ class NetworkConfig:
         if address is None:
             return
         plan6 = self.plan6
-        if isinstance(address, IPv4Address):
-            own = {self.gateway, self.dns_address, self.cidr.network_address}
-            possible = address in self.cidr and address not in own | {self.cidr.broadcast_address}
-        else:
-            possible = plan6 is not None and plan6.is_for_a_guest(address)
-        if not possible:
+        plan = self if address.version == self.cidr.version else plan6
+        if plan is None or not plan.is_for_a_guest(address):
             raise UsageError(
                 f"{address} in {forward} is no address for a guest of "
                 f"{' and '.join(str(one.cidr) for one in (self, plan6) if one is not None)}: "
@@ -255,8 +252,7 @@ class NetworkConfig:
         cidr = plan.cidr
         if address not in cidr:
             raise UsageError(f"{reservation}: take an address of the guest's network {cidr}")
-        taken = {cidr.network_address, plan.gateway, plan.dns_address}
-        if address in taken or (plan is self and address == cidr.broadcast_address):
+        if not plan.is_for_a_guest(address):
             raise UsageError(
                 f"{reservation}: {address} is no node's, take another address of {cidr}"
             )
@@ -285,9 +281,7 @@ class RunConfig:
         if not self.command:
             raise UsageError("no command given: name the program to start")
         require("network", self.network, NetworkConfig, "a NetworkConfig")
-        require("map_user", self.map_user, bool, "True or False")
-        require("pid_namespace", self.pid_namespace, bool, "True or False")
-        require("name", self.name, str | None, "a text")
+        require_flags(self, "map_user", "pid_namespace")
         _check_name(self.name)
 
 
@@ -323,9 +317,8 @@ class AttachConfig:
         require("network", self.network, NetworkConfig, "a NetworkConfig")
         if self.network.publish_all is not None:
             self._check_publish_all(self.network.publish_all)
-        require("name", self.name, str | None, "a text")
         _check_name(self.name)
-        require("configure", self.configure, bool, "True or False")
+        require_flags(self, "configure")
         require("mac", self.mac, bytes | None, "6 bytes")
         if self.mac is not None:
             check_mac(self.mac)
@@ -399,6 +392,7 @@ def _check_tap_name(name: str) -> None:
 
 def _check_name(name: str | None) -> None:
     """It is a part of a file's name, a word of a shell, and no process id."""
+    require("name", name, str | None, "a text")
     if name is None:
         return
     plain = name.isascii() and name.replace("_", "").replace("-", "").replace(".", "").isalnum()

@@ -9,7 +9,14 @@ from typing import Literal
 
 from rootlessnet.errors import UsageError
 from rootlessnet.forward import Forward, require_no_overlap
-from rootlessnet.words import HostAddress, address_or_none, quoted, require, require_single_host
+from rootlessnet.words import (
+    HostAddress,
+    address_or_none,
+    quoted,
+    require,
+    require_flags,
+    require_single_host,
+)
 
 AUTO: Literal["auto"] = "auto"  # one of 127.0.0.0/8 that nobody uses
 
@@ -32,7 +39,7 @@ class PublishAll:
         if self.address is not None:
             require("host address", self.address, HostAddress, "ip_address('127.0.0.2')")
             require_single_host(self.address)
-        require("loopback", self.loopback, bool, "True or False")
+        require_flags(self, "loopback")
 
 
 def parse_host_ip(text: str) -> HostAddress | Literal["auto"]:

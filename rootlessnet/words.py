@@ -45,6 +45,12 @@ def require(what: str, value: object, kind: type | UnionType, wanted: str) -> No
         raise UsageError(f"{what} {quoted(value)} is of type {type(value).__name__}: give {wanted}")
 
 
+def require_flags(config: object, *names: str) -> None:
+    """Refuse what is neither True nor False under one of these names."""
+    for name in names:
+        require(name, getattr(config, name), bool, "True or False")
+
+
 def require_single_host(address: HostAddress) -> None:
     """Refuse what no socket binds or connects to, and a second way of writing an address."""
     if address.is_multicast or address == _BROADCAST:
