@@ -16,6 +16,7 @@ from tests.compat.table import TABLE, TESTED_VERSIONS, Row
 from tests.compat.tools import Forward, Inexpressible, Tool, installed_version
 from tests.e2e.conftest import PATIENCE, ROOT
 from tests.e2e.outside import Outside
+from tests.e2e.processes import line_of
 
 INEXPRESSIBLE = "cannot be expressed"
 SILENCE = "no "  # progress, answer
@@ -105,12 +106,6 @@ def difference(tool: Tool, expected: tuple[str, ...], seen: str) -> str:
     version = f" {tested}, and {installed or 'none'} is installed" if tested != installed else ""
     answers = " or ".join(map(repr, expected))
     return f"{seen!r} was seen; tests/compat/table.py expects {answers} of {tool.name}{version}"
-
-
-def line_of(process: "subprocess.Popen[str]") -> str:
-    """The next thing that a program says."""
-    assert process.stdout is not None
-    return process.stdout.readline().rstrip("\n")
 
 
 def edge(role: str, *arguments: object) -> tuple[str, ...]:

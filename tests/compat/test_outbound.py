@@ -1,7 +1,8 @@
 """TCP from a guest, with each tool."""
 
-from tests.compat.network import Network, compared, edge, line_of
+from tests.compat.network import Network, compared, edge
 from tests.e2e.outside import ADDRESS, NO_ROUTE, peer
+from tests.e2e.processes import line_of
 
 
 @compared

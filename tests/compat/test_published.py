@@ -1,8 +1,9 @@
 """TCP through a published port, with each tool."""
 
-from tests.compat.network import Network, compared, edge, line_of
+from tests.compat.network import Network, compared, edge
 from tests.compat.tools import GUEST_PORT, HOST_PORT, Forward
 from tests.e2e.outside import ADDRESS, ADDRESS_6, OTHER_ADDRESS, peer
+from tests.e2e.processes import line_of
 
 ALL = ("0.0.0.0", GUEST_PORT)
 PUBLISHED = (ADDRESS, HOST_PORT)

@@ -29,6 +29,7 @@ import pytest
 
 from tests.e2e.conftest import PATIENCE, ROOTLESSNET, wait_for
 from tests.e2e.outside import Outside
+from tests.e2e.processes import line_of, tell
 
 HOST_PORT, GUEST_PORT = 8080, 5000
 GUEST, GATEWAY, DNS = "10.0.2.100", "10.0.2.2", "10.0.2.3"
@@ -130,8 +131,7 @@ class Slirp4netns:
             running(outside, *unshare, *wait, *command) as guest,
             tempfile.TemporaryDirectory(prefix="slirp4netns-") as directory,
         ):
-            assert guest.stdout is not None
-            assert guest.stdout.readline() == "unshared\n"
+            assert line_of(guest) == "unshared"
             api_socket = f"{directory}/api"
             options = ["--configure", f"--mtu={MTU}", f"--api-socket={api_socket}"]
             if shut_loopback:
@@ -139,9 +139,7 @@ class Slirp4netns:
             with self._attached(outside, options, guest.pid):
                 for forward in forwards:
                     self._publish(api_socket, forward)
-                assert guest.stdin is not None
-                guest.stdin.write("go\n")
-                guest.stdin.flush()
+                tell(guest)
                 yield guest
 
     @contextmanager
@@ -232,9 +230,7 @@ class RootlessKit:
             words = ("env", path, "rootlesskit", *options, *wait, *command)
             with running(outside, *words) as process:
                 wait_for(lambda: self._count(state) == len(forwards), "RootlessKit's ports")
-                assert process.stdin is not None
-                process.stdin.write("go\n")
-                process.stdin.flush()
+                tell(process)
                 yield process
 
     def _count(self, state: str) -> int | None:

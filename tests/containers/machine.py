@@ -24,8 +24,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import PATIENCE, Program
-from tests.e2e.family import child_of
 from tests.e2e.outside import ADDRESS, ADDRESS_6, OTHER_ADDRESS
+from tests.e2e.processes import child_of
 
 OTHER_ADDRESS_6 = "2001:db8::2"
 NAMESERVER = "192.0.2.53"

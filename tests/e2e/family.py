@@ -11,7 +11,7 @@ import time
 import uuid
 from pathlib import Path
 
-from tests.e2e.conftest import ROOT, wait_for
+from tests.e2e.conftest import ROOT
 
 PARENT = ROOT / "tests" / "netns" / "parent.py"
 PATIENCE = 8.0  # seconds for what takes a fraction of one
@@ -84,18 +84,3 @@ class Family:
         for parent in self._parents:
             parent.communicate()
         return left
-
-
-def child_of(pid: int) -> int:
-    """The one child of a process, once what helped it to start has ended."""
-    children: list[str] = []
-
-    def is_alone() -> bool:
-        found = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-        )
-        children[:] = found.stdout.split()
-        return len(children) == 1
-
-    wait_for(is_alone, f"the one child of process {pid}")
-    return int(children[0])

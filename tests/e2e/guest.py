@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.e2e.conftest import Program
-from tests.e2e.family import child_of
 from tests.e2e.outside import Outside
+from tests.e2e.processes import child_of
 
 
 class Guest:

@@ -8,8 +8,8 @@ import pytest
 from tests.e2e.addresses import Addresses
 from tests.e2e.conftest import PATIENCE, ROOTLESSNET
 from tests.e2e.outside import Outside, peer
-from tests.e2e.test_last_words import tell
-from tests.e2e.test_tcp import BOTH_WAYS, inbound, line_of
+from tests.e2e.processes import line_of, tell
+from tests.e2e.test_tcp import BOTH_WAYS, inbound
 
 LOOPBACK = "127.0.0.1"
 MANY = 10_000

@@ -1,30 +1,29 @@
 """What goes wrong on the host and in the guest, and that connections outlive it where they can.
 
-Read: tcp(7) for ip_local_port_range, signal(7) for SIGSTOP, proc_pid_stat(5).
+Read: tcp(7) for ip_local_port_range, signal(7) for SIGSTOP.
 """
 
 import os
 import resource
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
 from tests.e2e.conftest import PATIENCE, Program, wait_for
 from tests.e2e.guest import Guest, make_guest
 from tests.e2e.outside import ADDRESS, Outside, make_outside, peer
+from tests.e2e.processes import descriptors, is_at_rest, line_of, tell
 from tests.e2e.target import Target, make_target
 from tests.e2e.test_churn import NO_TIME_WAIT
 from tests.e2e.test_last_words import SMALL_BUFFERS
 from tests.e2e.test_stall import COUNT, end_of, stopped_at
-from tests.e2e.test_tcp import line_of
 
 REPORTS = int(os.environ.get("ROOTLESSNET_STOPPED", "2")) * 5  # of a sender, one each 0.2 seconds
-TICKS = 30  # of a hundred a second: what a process that has nothing to do stays far below
 FEW_PORTS = NO_TIME_WAIT + "echo 40000 40007 > /proc/sys/net/ipv4/ip_local_port_range\n"
 NO_PROC = "mount -t tmpfs none /proc\n"
 
@@ -40,16 +39,25 @@ sys.exit(main(["run", "--", *sys.argv[1:]]))
 """
 
 
-def go_on(process: "subprocess.Popen[str]") -> None:
-    assert process.stdin is not None
-    process.stdin.write("go on\n")
-    process.stdin.flush()
+@contextmanager
+def stalled(outside: Outside) -> Iterator[tuple[Guest, Popen[str], Popen[str]]]:
+    """A guest, a reader on the host that waits for a word, and the client of the guest's that has
+    come to rest in the middle of what it sends.
+    """
+    with (
+        outside.program(*peer("tcp", "stall", ADDRESS, 5000)).serving() as server,
+        make_guest(outside) as guest,
+        guest.program(*peer("tcp", "pour_out", ADDRESS, 5000, COUNT)).started() as client,
+    ):
+        assert line_of(server).startswith("connection to")
+        assert line_of(server) == "stalling"
+        stopped_at(client)
+        yield guest, server, client
 
 
-def ticks(process: int) -> int:
-    """The processor time that a process has used."""
-    stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return int(stat[11]) + int(stat[12])
+def assert_all_arrives(server: Popen[str], client: Popen[str]) -> None:
+    assert line_of(server) == f"read {COUNT}"
+    assert end_of(client) == f"sent {COUNT}"
 
 
 # ── the guest ────────────────────────────────────────────────────────────────────────────────────
@@ -61,9 +69,8 @@ def test_the_interface_is_removed(outside: Outside, tmp_path: Path) -> None:
     with make_guest(outside, "--log-file", str(path)) as guest:
         assert guest.program("ip", "link", "delete", "tap0").run().returncode == 0
         wait_for(lambda: "interface was removed" in path.read_text(), "a line in the log")
-        before = ticks(guest.network)
-        assert guest.program("ping", "-c", "6", "-i", "0.2", "127.0.0.1").run().returncode == 0
-        assert ticks(guest.network) - before < TICKS
+        wait_for(lambda: is_at_rest(guest.network), "rest")
+        assert guest.program("true").run().returncode == 0
         assert len(path.read_text().splitlines()) == 1
 
 
@@ -85,20 +92,12 @@ def wait_until_served(target: Target) -> None:
 
 def test_the_interface_is_down_and_up(outside: Outside) -> None:
     """Of the guest: what stands goes on."""
-    with (
-        outside.program(*peer("tcp", "stall", ADDRESS, 5000)).serving() as server,
-        make_guest(outside) as guest,
-        guest.program(*peer("tcp", "pour_out", ADDRESS, 5000, COUNT)).started() as client,
-    ):
-        line_of(server)
-        assert line_of(server) == "stalling"
-        stopped_at(client)
+    with stalled(outside) as (guest, server, client):
         guest.program("ip", "link", "set", "tap0", "down").run()
         guest.program("ip", "link", "set", "tap0", "up").run()
         guest.program("ip", "route", "add", "default", "via", "10.0.2.2").run()
-        go_on(server)
-        assert line_of(server) == f"read {COUNT}"
-        assert end_of(client) == f"sent {COUNT}"
+        tell(server)
+        assert_all_arrives(server, client)
 
 
 def test_last_words_that_are_given_up() -> None:
@@ -123,7 +122,7 @@ def take_turns(guest: Guest, log: Path, count: int, line: str) -> None:
     """So many connections at once are too many: those that stand go on, and each has its turn."""
     with guest.program(*peer("crowd", "take_turns", ADDRESS, 5000, count)).started() as clients:
         wait_for(lambda: line in log.read_text(), "a line in the log")
-        go_on(clients)
+        tell(clients)
         assert line_of(clients) == str(count)
     assert len(log.read_text().splitlines()) == 1
 
@@ -145,8 +144,7 @@ def test_no_descriptors_are_left(outside: Outside, tmp_path: Path) -> None:
         outside.program(*peer("crowd", "serve", ADDRESS, 5000)).serving(),
         make_guest(outside, "--log-file", str(log)) as guest,
     ):
-        opened = (int(one.name) for one in Path(f"/proc/{guest.network}/fd").iterdir())
-        limit = max(opened) + 9
+        limit = max(descriptors(guest.network)) + 9
         resource.prlimit(guest.network, resource.RLIMIT_NOFILE, (limit, limit))
         take_turns(guest, log, 20, "no descriptor is left")
 
@@ -177,42 +175,28 @@ def test_the_interface_of_the_host_is_down_and_up(tmp_path: Path) -> None:
 
     with (
         switched(tmp_path) as (outside, said),
-        outside.program(*peer("tcp", "stall", ADDRESS, 5000)).serving() as server,
         outside.program(*peer("tcp", "echo", ADDRESS, 5001)).serving(),
-        make_guest(outside) as guest,
-        guest.program(*peer("tcp", "pour_out", ADDRESS, 5000, COUNT)).started() as client,
+        stalled(outside) as (guest, server, client),
     ):
-        line_of(server)
-        assert line_of(server) == "stalling"
-        stopped_at(client)
         switch("down")
-        go_on(server)
+        tell(server)
         assert line_of(client) == line_of(client)
         with guest.program(*peer("tcp", "exchange", ADDRESS, 5001, 10)).started() as late:
             assert line_of(client) == line_of(client)
             switch("up")
             assert line_of(late) == "10"
-        assert line_of(server) == f"read {COUNT}"
-        assert end_of(client) == f"sent {COUNT}"
+        assert_all_arrives(server, client)
 
 
 def test_the_process_outside_is_stopped_for_a_while(outside: Outside) -> None:
     """ROOTLESSNET_STOPPED seconds, in the middle of a transfer: to it they are as nothing."""
-    with (
-        outside.program(*peer("tcp", "stall", ADDRESS, 5000)).serving() as server,
-        make_guest(outside) as guest,
-        guest.program(*peer("tcp", "pour_out", ADDRESS, 5000, COUNT)).started() as client,
-    ):
-        line_of(server)
-        assert line_of(server) == "stalling"
-        stopped_at(client)
+    with stalled(outside) as (guest, server, client):
         os.kill(guest.network, signal.SIGSTOP)
-        go_on(server)
+        tell(server)
         for _ in range(REPORTS):
             assert line_of(client).startswith("stopped")
         os.kill(guest.network, signal.SIGCONT)
-        assert line_of(server) == f"read {COUNT}"
-        assert end_of(client) == f"sent {COUNT}"
+        assert_all_arrives(server, client)
 
 
 def test_the_control_socket_is_removed(rootlessnet: Program) -> None:
@@ -223,7 +207,7 @@ def test_the_control_socket_is_removed(rootlessnet: Program) -> None:
         (left,) = Path(os.environ["XDG_RUNTIME_DIR"]).rglob("web.sock")
         left.unlink()
         assert "web" not in rootlessnet.run("ps").stdout
-        go_on(process)
+        tell(process)
         assert line_of(process) == "go on"
         assert process.wait(PATIENCE) == 7
         assert process.stderr is not None

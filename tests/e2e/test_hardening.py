@@ -14,7 +14,7 @@ import pytest
 
 from rootlessnet.hardening import landlock
 from tests.e2e.conftest import ROOTLESSNET, Program, needs, wait_for
-from tests.e2e.family import child_of
+from tests.e2e.processes import child_of, status_of
 from tests.e2e.target import make_target
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
@@ -31,12 +31,6 @@ libc = ctypes.CDLL(None)
 prepare()
 harden(removable=sys.argv[1:])
 """
-
-
-def status_of(pid: int) -> dict[str, str]:
-    """/proc/pid/status, by the names of its lines."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 def await_hardened(pid: int) -> dict[str, str]:

@@ -4,13 +4,13 @@ anything.
 
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import needs, wait_for
 from tests.e2e.outside import ADDRESS, Outside, peer
 from tests.e2e.peers.hostile import FLOODS
+from tests.e2e.processes import most_memory, tell
 
 MEMORY = 128 << 20  # bytes that the program may come to, at most
 PINGS = 64  # flows at a time, as the user wants it
@@ -27,13 +27,6 @@ def sockets(outside: Outside) -> int:
     _title, *pings = outside.program("cat", "/proc/net/icmp").run().stdout.splitlines()
     assert len(pings) <= PINGS
     return int(used) - len(pings)
-
-
-def most_memory(process: int) -> int:
-    """The most that it ever had at a time, in bytes."""
-    text = Path(f"/proc/{process}/status").read_text()
-    (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", text, re.MULTILINE)
-    return int(kilobytes) << 10
 
 
 def lines_until(process: subprocess.Popen[str], last: str) -> list[str]:
@@ -61,8 +54,7 @@ def test_floods(outside: Outside) -> None:
         assert program.stdin is not None
         assert program.stderr is not None
         before = sockets(outside)
-        program.stdin.write("\n")
-        program.stdin.flush()
+        tell(program)
         names = [flood.__name__ for flood, _ in FLOODS]
         assert lines_until(program, "done") == [*names, "done"]
         assert most_memory(program.pid) < MEMORY

@@ -6,7 +6,6 @@ does, so the network outlives the command for as long as that takes.
 
 import shlex
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -15,7 +14,7 @@ import pytest
 from tests.e2e.addresses import Addresses
 from tests.e2e.conftest import PATIENCE, wait_for
 from tests.e2e.outside import Outside, make_outside, peer
-from tests.e2e.test_tcp import line_of
+from tests.e2e.processes import children_of, line_of, tell
 
 # The kernel of this host holds little, so most of what is sent waits in the network.
 SMALL_BUFFERS = """
@@ -38,13 +37,6 @@ sys.exit(main(["run", "--name", "web", "--", *sys.argv[1:]]))
 def outside() -> Iterator[Outside]:
     with make_outside(SMALL_BUFFERS) as host:
         yield host
-
-
-def tell(process: "subprocess.Popen[str]") -> None:
-    """Let it read."""
-    assert process.stdin is not None
-    process.stdin.write("read\n")
-    process.stdin.flush()
 
 
 def test_an_upload_outlives_its_command(outside: Outside, ip: Addresses) -> None:
@@ -71,16 +63,6 @@ def test_an_answer_outlives_its_server(outside: Outside, ip: Addresses) -> None:
             assert guest.wait(PATIENCE) == 0
 
 
-def has_no_child(process: "subprocess.Popen[str]") -> bool:
-    found = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process.pid)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return not found.stdout
-
-
 @pytest.mark.parametrize("how", ["terminate", "kill"])
 def test_an_upload_that_is_cut_short_is_no_complete_one(
     outside: Outside, ip: Addresses, how: str
@@ -91,7 +73,7 @@ def test_an_upload_that_is_cut_short_is_no_complete_one(
     with sink.serving() as server, outside.rootlessnet.started("run", "--", *upload) as guest:
         assert line_of(guest) == "sent"
         assert line_of(server).startswith("connection")
-        wait_for(lambda: has_no_child(guest), "the end of the command")
+        wait_for(lambda: not children_of(guest.pid), "the end of the command")
         if how == "terminate":
             guest.terminate()
             assert guest.wait(PATIENCE) == 0

@@ -15,8 +15,8 @@ import pytest
 from tests.e2e.conftest import Program, wait_for
 from tests.e2e.guest import make_guest
 from tests.e2e.outside import ADDRESS, Outside, make_outside, peer
+from tests.e2e.processes import line_of
 from tests.e2e.target import Target, make_target
-from tests.e2e.test_tcp import line_of
 
 CATCH = """
 import os, signal

@@ -1,6 +1,5 @@
 """Names on a host whose resolver is dnsmasq, and whose /etc changes while the guest runs."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from tests.e2e.addresses import IPV6
 from tests.e2e.conftest import needs, wait_for
 from tests.e2e.guest import Guest, make_guest
 from tests.e2e.outside import Outside, make_outside
+from tests.e2e.processes import descriptors, most_memory
 from tests.e2e.test_hardening import await_hardened
 
 pytestmark = needs("dig", "dnsmasq", "getent")
@@ -22,6 +22,7 @@ GATEWAY_NAME = "host.rootlessnet.internal"
 LARGE = 3000  # bytes of the text of large.example
 HOSTS = "127.0.0.1\tlocalhost\n192.0.2.9\tof-the-host\n"
 AT_ONCE = 2000  # queries
+MEMORY = 100 << 20  # bytes that the program may come to, at most
 
 
 @pytest.fixture
@@ -120,27 +121,14 @@ def test_thousands_at_once(outside: Outside, tmp_path: Path, protocol: str) -> N
     questions.write_text("".join(f"n{number}.name.example A\n" for number in range(AT_ONCE)))
     words = ("-s", BUILT_IN, "-d", str(questions), "-n", "1", "-q", str(AT_ONCE), "-c", "10")
     with resolver(outside), make_guest(outside) as guest:
-        before = descriptors(guest)
+        before = len(descriptors(guest.network))
         said = say(guest, "dnsperf", "-m", protocol, "-t", "20", *words)
         assert f"Queries completed:    {AT_ONCE} (100.00%)" in said
         assert f"Response codes:       NOERROR {AT_ONCE} (100.00%)" in said
-        wait_for(lambda: descriptors(guest) == before, "the descriptors to be given back")
-        assert memory(guest) < 100 << 20
-
-
-def descriptors(guest: Guest) -> int:
-    """How many rootlessnet has."""
-    return len(list(Path(f"/proc/{guest.network}/fd").iterdir()))
-
-
-def memory(guest: Guest) -> int:
-    """The most bytes that rootlessnet had."""
-    (line,) = (
-        one
-        for one in Path(f"/proc/{guest.network}/status").read_text().splitlines()
-        if one.startswith("VmHWM")
-    )
-    return int(line.split()[1]) << 10
+        wait_for(
+            lambda: len(descriptors(guest.network)) == before, "the descriptors to be given back"
+        )
+        assert most_memory(guest.network) < MEMORY
 
 
 FLOOD = f"""
@@ -166,7 +154,7 @@ def test_a_guest_without_manners(outside: Outside) -> None:
         assert say(guest, sys.executable, "-c", FLOOD) == "done"
         assert dig(guest, "+short", "name.example") == "192.0.2.77"
         assert dig(guest, "+tcp", "+short", "name.example") == "192.0.2.77"
-        assert memory(guest) < 100 << 20
+        assert most_memory(guest.network) < MEMORY
 
 
 # ── the host changes ─────────────────────────────────────────────────────────────────────────────
@@ -342,8 +330,7 @@ def test_own_names_of_an_attached_namespace(outside: Outside) -> None:
     """By DNS alone: its mounts are its own."""
     unshare = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c", "echo ready; exec cat")
     with outside.program(*unshare).serving() as target:
-        pid = json.loads(outside.program("sh", "-c", f"echo {target.pid}").run().stdout)
-        enter = ("nsenter", f"--target={pid}", "--preserve-credentials", "--user", "--net")
-        with outside.rootlessnet.started("attach", *ADDED, str(pid)):
+        enter = ("nsenter", f"--target={target.pid}", "--preserve-credentials", "--user", "--net")
+        with outside.rootlessnet.started("attach", *ADDED, str(target.pid)):
             ask = outside.program(*enter, "dig", f"@{BUILT_IN}", "+tries=1", "+time=1", "+short")
             wait_for(lambda: ask.run("me").stdout.strip() == GATEWAY, "the name")

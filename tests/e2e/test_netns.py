@@ -18,7 +18,8 @@ import pytest
 from rootlessnet.config import RunConfig
 from rootlessnet.netns import processes, syscalls
 from rootlessnet.netns.launch import Guest, launch
-from tests.e2e.family import PATIENCE, Family, child_of
+from tests.e2e.family import PATIENCE, Family
+from tests.e2e.processes import child_of
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
 

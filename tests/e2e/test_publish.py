@@ -15,7 +15,8 @@ import pytest
 from tests.e2e.addresses import IPV4, IPV6, Addresses, bracketed
 from tests.e2e.conftest import needs, wait_for
 from tests.e2e.outside import ADDRESS, ADDRESS_6, OTHER_ADDRESS, Outside, peer
-from tests.e2e.test_tcp import BOTH_WAYS, line_of
+from tests.e2e.processes import line_of
+from tests.e2e.test_tcp import BOTH_WAYS
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
 

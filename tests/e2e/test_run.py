@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import ROOT, ROOTLESSNET, Program, needs, wait_for
-from tests.e2e.family import child_of
+from tests.e2e.processes import child_of
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
 

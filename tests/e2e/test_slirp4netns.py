@@ -15,9 +15,10 @@ import pytest
 
 from tests.conftest import find_free_port
 from tests.e2e.conftest import ROOTLESSNET, Program, needs, wait_for
-from tests.e2e.slirp import SLIRP4NETNS, Running, add, slirp4netns
+from tests.e2e.processes import status_of
+from tests.e2e.slirp import SLIRP4NETNS, add, slirp4netns
 from tests.e2e.target import Target, make_target
-from tests.e2e.test_hardening import BIND_SERVICE, status_of
+from tests.e2e.test_hardening import BIND_SERVICE
 
 pytestmark = [pytest.mark.usefixtures("needs_namespaces"), needs("ping")]
 
@@ -344,10 +345,8 @@ def test_a_socket_in_a_folder_that_is_not_there(target: Target) -> None:
     assert "cannot make the socket" in fails("-c", "-a", "/nosuch/s", str(target.pid), "tap0")
 
 
-def test_the_running(target: Target) -> None:
-    """It is an instance as any other."""
-    with slirp4netns("-c", str(target.pid), "tap0") as running:
-        assert isinstance(running, Running)
+def test_it_is_an_instance_as_any_other(target: Target) -> None:
+    with slirp4netns("-c", str(target.pid), "tap0"):
         listed = Program(*ROOTLESSNET).run("ps")
         assert str(target.pid) in listed.stdout
 

@@ -19,10 +19,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Program, wait_for
-from tests.e2e.family import child_of
 from tests.e2e.guest import Guest
 from tests.e2e.outside import ADDRESS, ADDRESS_6, NO_ROUTE, Outside, peer
-from tests.e2e.test_stall import resident
+from tests.e2e.processes import child_of, descriptors, resident
 
 SECONDS = float(os.environ.get("ROOTLESSNET_SOAK", "20"))
 # Bytes that the process may have more than after the first round: what malloc keeps of its busiest
@@ -110,15 +109,14 @@ def test_it_is_as_it_was(outside: Outside, tmp_path: Path) -> None:
             reports = [line for line in log.read_text().splitlines() if " flows: " in line]
             return bool(reports) and reports[-1].endswith(": 0 tcp, 0 udp, 0 echo, 0 spliced")
 
-        def descriptors() -> int:
-            return len(list(Path(f"/proc/{guest.network}/fd").iterdir()))
-
         round_of_all()
         wait_for(is_idle, "the end of all flows")
-        opened, memory = descriptors(), resident(guest.network)
+        opened, memory = len(descriptors(guest.network)), resident(guest.network)
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             round_of_all()
         wait_for(is_idle, "the end of all flows")
-        wait_for(lambda: descriptors() <= opened, f"no more than {opened} descriptors")
+        wait_for(
+            lambda: len(descriptors(guest.network)) <= opened, f"no more than {opened} descriptors"
+        )
         assert resident(guest.network) < memory + MOST

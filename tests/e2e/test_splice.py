@@ -9,7 +9,8 @@ import pytest
 
 from tests.e2e.conftest import PATIENCE, needs, wait_for
 from tests.e2e.outside import ADDRESS, Outside, make_outside, peer
-from tests.e2e.test_last_words import SMALL_BUFFERS, has_no_child, tell
+from tests.e2e.processes import children_of, line_of, tell
+from tests.e2e.test_last_words import SMALL_BUFFERS
 from tests.e2e.test_tcp import (
     BOTH_WAYS,
     CURL,
@@ -19,7 +20,6 @@ from tests.e2e.test_tcp import (
     digest,
     inbound,
     large,
-    line_of,
     transfer,
 )
 from tests.e2e.test_urgent import SENDERS, judgement
@@ -264,7 +264,7 @@ def test_an_answer_outlives_its_server(small_buffers: Outside) -> None:
 @pytest.mark.parametrize("how", ["terminate", "kill"])
 def test_an_answer_that_is_cut_short_is_no_complete_one(small_buffers: Outside, how: str) -> None:
     with answered(small_buffers) as (guest, client):
-        wait_for(lambda: has_no_child(guest), "the end of the command")
+        wait_for(lambda: not children_of(guest.pid), "the end of the command")
         if how == "terminate":
             guest.terminate()
         else:

@@ -3,12 +3,11 @@
 The sender says every 0.2 seconds how far it has come while it makes no progress, so its reports
 are the clock: nothing here sleeps.
 
-Read: RFC 9293 3.8.6.1 (zero windows), proc(5) for VmRSS.
+Read: RFC 9293 3.8.6.1 (zero windows).
 """
 
 import subprocess
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -16,19 +15,11 @@ from tests.e2e.addresses import Addresses
 from tests.e2e.conftest import Program
 from tests.e2e.guest import make_guest
 from tests.e2e.outside import Outside, peer
-from tests.e2e.test_tcp import line_of
+from tests.e2e.processes import line_of, resident, tell
 
 COUNT = 64_000_000  # bytes, several times what all buffers on the way hold
 REPORTS = 150  # of a sender that does not come on, one each 0.2 seconds
 MOST = 32 << 20  # bytes that stalled connections may add to the network's process
-
-
-def resident(process: int) -> int:
-    """The bytes of memory that a process has in use."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) << 10
-    raise AssertionError(f"process {process} has no memory")
 
 
 def stopped_at(sender: subprocess.Popen[str]) -> str:
@@ -94,9 +85,7 @@ def test_readers_that_stall(outside: Outside, ip: Addresses) -> None:
         assert [other.run().stdout for other in others] == ["1000\n", "1000\n"]
 
         for reader in readers:
-            assert reader.stdin is not None
-            reader.stdin.write("go on\n")
-            reader.stdin.flush()
+            tell(reader)
         assert [line_of(reader) for reader in readers] == [f"read {COUNT}"] * 4
         assert [end_of(sender) for sender in senders] == [f"sent {COUNT}"] * 4
         assert resident(guest.network) < before + MOST

@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.addresses import IPV4, IPV6, Addresses, bracketed
 from tests.e2e.conftest import PATIENCE, Program, needs
 from tests.e2e.outside import ADDRESS, ADDRESS_6, OTHER_ADDRESS, Outside, peer
+from tests.e2e.processes import line_of, tell
 
 MTUS = ("1500", "9000", "65520")
 EACH_MTU = [*((IPV4, mtu) for mtu in MTUS), (IPV6, "1500")]  # where much data takes its time
@@ -25,12 +26,6 @@ GATEWAY = IPV4.gateway
 BOTH_WAYS: list[tuple[str, ...]] = [(), ("--no-splice",)]  # of a client on the loopback
 CURL = ("curl", "--silent", "--show-error", "--max-time", "20")
 CURL_REFUSED, CURL_RESET = 7, 56  # curl(1), EXIT CODES
-
-
-def line_of(process: subprocess.Popen[str]) -> str:
-    """The next thing that a program says."""
-    assert process.stdout is not None
-    return process.stdout.readline().rstrip("\n")
 
 
 def outbound(
@@ -313,9 +308,7 @@ def test_guest_server_dies_mid_transfer(outside: Outside, ip: Addresses) -> None
         client = outside.program(*peer("tcp", "drain", ip.address, 8080, 10_000_000))
         with client.started() as process:
             assert line_of(process) == "flowing"
-            assert guest.stdin is not None
-            guest.stdin.write("kill it\n")
-            guest.stdin.flush()
+            tell(guest)
             assert line_of(process) in ("ECONNRESET", "end of file")
             assert guest.poll() is None
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import PATIENCE, needs, wait_for
-from tests.e2e.family import child_of
 from tests.e2e.guest import Guest, make_guest
 from tests.e2e.outside import ADDRESS, Outside, peer
+from tests.e2e.processes import child_of, tell
 from tests.e2e.test_publish_all import WAIT, ports, reaches, web_server
 
 pytestmark = [pytest.mark.usefixtures("needs_namespaces"), needs("curl", "nsenter")]
@@ -131,9 +131,7 @@ def test_last_words_that_nobody_has_accepted_yet(outside: Outside) -> None:
         command = child_of(child_of(network.pid))
         network.send_signal(signal.SIGSTOP)
         try:
-            assert network.stdin is not None
-            network.stdin.write("go\n")
-            network.stdin.flush()
+            tell(network)
             wait_for(lambda: not Path(f"/proc/{command}").exists(), "the end of the command")
         finally:
             network.send_signal(signal.SIGCONT)

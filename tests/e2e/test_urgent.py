@@ -13,7 +13,8 @@ import pytest
 
 from tests.e2e.addresses import Addresses
 from tests.e2e.outside import Outside, peer
-from tests.e2e.test_tcp import inbound, line_of, outbound
+from tests.e2e.processes import line_of
+from tests.e2e.test_tcp import inbound, outbound
 
 # Who marks the data, as a server and a client that fit together.
 SENDERS = [
