@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tests.e2e.family import Family
     from tests.e2e.outside import Outside
     from tests.e2e.screen import OpenScreen
+    from tests.e2e.target import Target
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0  # seconds; what is waited for takes a fraction of one
@@ -132,6 +133,15 @@ def outside() -> Iterator["Outside"]:
         yield host
 
 
+@pytest.fixture
+def target() -> Iterator["Target"]:
+    """A process in namespaces of its own, to attach to."""
+    from tests.e2e.target import make_target  # which needs this module
+
+    with make_target() as made:
+        yield made
+
+
 @pytest.fixture(scope="session")
 def needs_namespaces() -> None:
     """Skips where a guest cannot be made, with the reason and the remedy."""
@@ -157,10 +167,8 @@ def open_screen() -> Iterator["OpenScreen"]:
 
     screens: list[Screen] = []
 
-    def open_one(
-        words: list[str], environment: Mapping[str, str] = os.environ, term: str = "dumb"
-    ) -> Screen:
-        screens.append(Screen(words, environment, term))
+    def open_one(words: list[str], term: str = "dumb") -> Screen:
+        screens.append(Screen(words, term))
         return screens[-1]
 
     yield open_one
@@ -178,22 +186,28 @@ def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="rn-") as runtime:
         monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
         yield
-    wanted = f"{MARK}={mark}".encode()
+    left = end_carriers(f"{MARK}={mark}")
+    assert not left, f"left behind: {', '.join(left.values())}"
+
+
+def end_carriers(mark: str) -> dict[int, str]:
+    """The carriers of `mark` that do not end by themselves: they are killed."""
     deadline = time.monotonic() + PATIENCE
-    while (left := carriers(wanted)) and time.monotonic() < deadline:
+    while (left := carriers(mark)) and time.monotonic() < deadline:
         time.sleep(0.01)
     for pid in left:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    assert not left, f"left behind: {', '.join(left.values())}"
+    return left
 
 
-def carriers(mark: bytes) -> dict[int, str]:
+def carriers(mark: str) -> dict[int, str]:
     """The command lines, by process id, of those that have `mark` in their environment."""
+    wanted = mark.encode()
     carriers = {}
     for entry in Path("/proc").iterdir():
         with suppress(OSError):  # another user's, or gone
-            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+            if entry.name.isdigit() and wanted in (entry / "environ").read_bytes().split(b"\0"):
                 words = (entry / "cmdline").read_bytes().split(b"\0")
                 carriers[int(entry.name)] = b" ".join(words).decode(errors="replace")
     return carriers

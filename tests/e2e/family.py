@@ -4,14 +4,11 @@ Every process of a guest carries a mark in its environment, and when a test ends
 """
 
 import os
-import signal
 import subprocess
 import sys
-import time
 import uuid
-from pathlib import Path
 
-from tests.e2e.conftest import ROOT
+from tests.e2e.conftest import ROOT, carriers, end_carriers
 
 PARENT = ROOT / "tests" / "netns" / "parent.py"
 PATIENCE = 8.0  # seconds for what takes a fraction of one
@@ -62,25 +59,11 @@ class Family:
 
     def members(self) -> set[int]:
         """Who carries the mark."""
-        mark = self.mark.encode()
-        members = set()
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                    members.add(int(entry.name))
-            except OSError:  # another user's, or ended
-                continue
-        return members
+        return set(carriers(self.mark))
 
     def end(self) -> set[int]:
         """Who is left after a moment; nobody is, after this."""
-        left = self.members()
-        deadline = time.monotonic() + PATIENCE
-        while left and time.monotonic() < deadline:
-            time.sleep(0.01)
-            left = self.members()
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
+        left = set(end_carriers(self.mark))
         for parent in self._parents:
             parent.communicate()
         return left

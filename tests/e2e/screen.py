@@ -12,7 +12,6 @@ import select
 import struct
 import termios
 import time
-from collections.abc import Mapping
 from typing import Protocol
 
 PATIENCE = 8.0  # seconds for what takes a fraction of one
@@ -22,12 +21,12 @@ SHELL = ("bash", "--norc", "--noprofile", "-i")
 class Screen:
     """A terminal on which `words` run as the session's first process."""
 
-    def __init__(self, words: list[str], environment: Mapping[str, str], term: str) -> None:
+    def __init__(self, words: list[str], term: str) -> None:
         self.seen = ""
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             try:
-                os.execvpe(words[0], words, dict(environment) | {"PS1": "$ ", "TERM": term})
+                os.execvpe(words[0], words, os.environ | {"PS1": "$ ", "TERM": term})
             finally:
                 os._exit(127)
 
@@ -84,6 +83,4 @@ class Screen:
 class OpenScreen(Protocol):
     """Opens a screen, which is closed when the test ends."""
 
-    def __call__(
-        self, words: list[str], environment: Mapping[str, str] = ..., term: str = ...
-    ) -> Screen: ...
+    def __call__(self, words: list[str], term: str = ...) -> Screen: ...

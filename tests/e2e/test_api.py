@@ -280,12 +280,6 @@ def test_no_port_after_the_end(free_port: int, protocol: str) -> None:
 # A namespace that exists
 
 
-@pytest.fixture
-def target() -> Iterator[Target]:
-    with make_target(os.environ) as made:
-        yield made
-
-
 @needs("ping")
 @pytest.mark.parametrize("by_path", [False, True], ids=["pid", "path"])
 def test_a_namespace_to_its_end(target: Target, by_path: bool) -> None:
@@ -436,7 +430,7 @@ from rootlessnet import AttachConfig, serve
 print(serve(AttachConfig(int(sys.argv[1]))))
 """
     with (
-        make_target(os.environ) as target,
+        make_target() as target,
         Program(sys.executable, "-c", text).started(str(target.pid)) as process,
     ):
         wait_for(lambda: "default" in target.inside("ip", "route"), "the network")

@@ -4,7 +4,6 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -15,17 +14,10 @@ from rootlessnet.config import AttachConfig, NetworkConfig
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.netns.attach import attach
 from rootlessnet.netns.tap import Tap
-from tests.e2e.family import PATIENCE, Family
-from tests.e2e.target import Target, make_target
+from tests.e2e.conftest import PATIENCE
+from tests.e2e.target import Target
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
-
-
-@pytest.fixture
-def target(family: Family) -> Iterator[Target]:
-    """A process in namespaces of its own."""
-    with make_target(family.environment) as made:
-        yield made
 
 
 @pytest.mark.parametrize("by_path", [False, True])

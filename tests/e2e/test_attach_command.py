@@ -2,22 +2,14 @@
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import ROOTLESSNET, Program, needs, wait_for
+from tests.e2e.conftest import ROOTLESSNET, Program, needs
 from tests.e2e.screen import OpenScreen
-from tests.e2e.target import Target, make_target
+from tests.e2e.target import Target
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
-
-
-@pytest.fixture
-def target() -> Iterator[Target]:
-    """A process in namespaces of its own."""
-    with make_target(os.environ) as made:
-        yield made
 
 
 def names(target: Target, by_path: bool) -> tuple[str, ...]:
@@ -25,16 +17,11 @@ def names(target: Target, by_path: bool) -> tuple[str, ...]:
     return ("--userns-path", target.user, target.network) if by_path else (str(target.pid),)
 
 
-def wait_until_attached(target: Target) -> None:
-    wait_for(lambda: "default via 10.0.2.2" in target.inside("ip", "route"), "the network")
-
-
 @needs("ping")
 @pytest.mark.parametrize("by_path", [False, True], ids=["pid", "path"])
 def test_until_the_namespace_ends(rootlessnet: Program, target: Target, by_path: bool) -> None:
     with rootlessnet.started("attach", *names(target, by_path)) as process:
-        wait_until_attached(target)
-        target.inside("ping", "-c1", "10.0.2.2")
+        target.wait_until_served()
         os.kill(target.pid, signal.SIGKILL)
         assert process.wait(10) == 0
         assert process.stderr is not None
@@ -45,23 +32,16 @@ def test_until_the_namespace_ends(rootlessnet: Program, target: Target, by_path:
 def test_until_it_is_told_to_end(rootlessnet: Program, target: Target, name: str) -> None:
     """The namespace lives on, without the interface."""
     with rootlessnet.started("attach", str(target.pid)) as process:
-        wait_until_attached(target)
-        wait_for_service(target)
+        target.wait_until_served()
         process.send_signal(signal.Signals[f"SIG{name}"])
         assert process.wait(10) == 0
     assert "tap0" not in target.inside("ip", "link")
 
 
-def wait_for_service(target: Target) -> None:
-    """The gateway answers when all is set up."""
-    target.inside("ping", "-c1", "10.0.2.2")
-
-
 @needs("ping")
 def test_until_an_interrupt_from_the_terminal(open_screen: OpenScreen, target: Target) -> None:
     screen = open_screen([*ROOTLESSNET, "attach", str(target.pid)])
-    wait_until_attached(target)
-    wait_for_service(target)
+    target.wait_until_served()
     screen.type("\x03")
     assert screen.read_to_end()[1] == 0
 
@@ -69,8 +49,7 @@ def test_until_an_interrupt_from_the_terminal(open_screen: OpenScreen, target: T
 def test_a_published_port(rootlessnet: Program, target: Target, free_port: int) -> None:
     port = f"127.0.0.1:{free_port}:80"
     with rootlessnet.started("attach", "-p", port, str(target.pid)):
-        wait_until_attached(target)
-        wait_for_service(target)
+        target.wait_until_served()
         refused = rootlessnet.run("run", "-p", port, "true")
         assert f"port {free_port} is in use" in refused.stderr
 
@@ -79,7 +58,7 @@ def test_a_published_port(rootlessnet: Program, target: Target, free_port: int) 
 def test_closed_standard_streams(target: Target, close: str) -> None:
     words = " ".join([*ROOTLESSNET, "attach", str(target.pid)])
     with Program("sh", "-c", f"exec {words} {close}").started() as process:
-        wait_until_attached(target)
+        target.wait_until_served()
         os.kill(target.pid, signal.SIGKILL)
         assert process.wait(10) == 0
 

@@ -18,7 +18,7 @@ from tests.e2e.conftest import PATIENCE, Program, wait_for
 from tests.e2e.guest import Guest, make_guest
 from tests.e2e.outside import ADDRESS, Outside, make_outside, peer
 from tests.e2e.processes import descriptors, is_at_rest, line_of, tell
-from tests.e2e.target import Target, make_target
+from tests.e2e.target import make_target
 from tests.e2e.test_churn import NO_TIME_WAIT
 from tests.e2e.test_last_words import SMALL_BUFFERS
 from tests.e2e.test_stall import COUNT, end_of, stopped_at
@@ -77,17 +77,12 @@ def test_the_interface_is_removed(outside: Outside, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("needs_namespaces")
 def test_the_interface_of_an_attachment_is_removed(rootlessnet: Program) -> None:
     with (
-        make_target(os.environ) as target,
+        make_target() as target,
         rootlessnet.started("attach", str(target.pid)) as process,
     ):
-        wait_until_served(target)
+        target.wait_until_served()
         target.inside("ip", "link", "delete", "tap0")
         assert process.wait(PATIENCE) == 0
-
-
-def wait_until_served(target: Target) -> None:
-    wait_for(lambda: "default via" in target.inside("ip", "route"), "the network")
-    target.inside("ping", "-c1", "10.0.2.2")
 
 
 def test_the_interface_is_down_and_up(outside: Outside) -> None:

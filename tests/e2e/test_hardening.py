@@ -81,7 +81,7 @@ def test_the_process_outside(rootlessnet: Program, options: tuple[str, ...]) -> 
 
 def test_the_process_that_serves_a_namespace(rootlessnet: Program) -> None:
     with (
-        make_target(os.environ) as target,
+        make_target() as target,
         rootlessnet.started("attach", str(target.pid)) as process,
     ):
         status = await_hardened(process.pid)

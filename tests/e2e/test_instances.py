@@ -111,7 +111,7 @@ def test_what_runs_is_listed(rootlessnet: Program, free_port: int) -> None:
 
 def test_an_attachment_is_listed(rootlessnet: Program) -> None:
     with (
-        make_target(os.environ) as target,
+        make_target() as target,
         rootlessnet.started("attach", "--name", "ns", str(target.pid)) as process,
     ):
         wait_for(lambda: names(rootlessnet) == ["ns"], "the instance")

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from tests.e2e.conftest import Program, wait_for
 from tests.e2e.guest import make_guest
 from tests.e2e.outside import ADDRESS, Outside, make_outside, peer
 from tests.e2e.processes import line_of
-from tests.e2e.target import Target, make_target
+from tests.e2e.target import Target
 
 CATCH = """
 import os, signal
@@ -30,13 +29,6 @@ STAND = f"exec 3<>/dev/tcp/{ADDRESS}/5000; echo ready; read line"
 
 # There is a small disk, which is full as long as /mnt/rest is there.
 FULL = "mount -t tmpfs -o size=8k none /mnt; head -c 4096 /dev/zero > /mnt/rest; : > /mnt/log\n"
-
-
-@pytest.fixture
-def target() -> Iterator[Target]:
-    """A process in namespaces of its own."""
-    with make_target(os.environ) as made:
-        yield made
 
 
 def test_sigusr1_has_the_state_written(outside: Outside, tmp_path: Path) -> None:
@@ -64,8 +56,7 @@ def test_a_command_that_catches_sigusr1_has_it(rootlessnet: Program) -> None:
 @pytest.mark.usefixtures("needs_namespaces")
 def test_attach_says_it_on_standard_error(rootlessnet: Program, target: Target) -> None:
     with rootlessnet.started("attach", "--log-format", "json", str(target.pid)) as process:
-        wait_for(lambda: "default via" in target.inside("ip", "route"), "the network")
-        target.inside("ping", "-c1", "10.0.2.2")
+        target.wait_until_served()
         process.send_signal(signal.SIGUSR1)
         assert process.stderr is not None
         event = json.loads(process.stderr.readline())

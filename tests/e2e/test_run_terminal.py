@@ -58,9 +58,11 @@ def test_a_command_that_stops_itself(open_screen: OpenScreen, options: tuple[str
     screen.read_until("\r\nstatus 4")
 
 
-def test_a_shell_within(open_screen: OpenScreen) -> None:
+@OPTIONS
+def test_a_shell_within(open_screen: OpenScreen, options: tuple[str, ...]) -> None:
     """With job control of its own, and afterwards the terminal is ours again."""
-    screen = open_screen(["sh", "-c", f"{run(*SHELL)}; read line; echo outside $? [$line]"])
+    shell = run(*SHELL, options=options)
+    screen = open_screen(["sh", "-c", f"{shell}; read line; echo outside $? [$line]"])
     screen.read_until(r"\$ ")
     screen.type("sh -c 'echo running; exec cat'\n")
     screen.read_until("\r\nrunning")
@@ -121,6 +123,15 @@ def test_hang_up(open_screen: OpenScreen, tmp_path: Path, options: tuple[str, ..
     screen.read_until("running")
     screen.close()
     assert heard.exists()
+
+
+@OPTIONS
+def test_hang_up_that_nobody_heeds(open_screen: OpenScreen, options: tuple[str, ...]) -> None:
+    """The end comes all the same: nobody is left behind."""
+    script = "trap '' HUP; echo running; sleep 1000"
+    screen = open_screen(shlex.split(run("sh", "-c", script, options=options)))
+    screen.read_until("running")
+    screen.close()
 
 
 @needs("vim.tiny")

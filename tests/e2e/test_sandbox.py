@@ -87,7 +87,7 @@ def test_a_network_from_a_sandbox(rootlessnet: Program) -> None:
     """It works, can be changed, and leaves nothing."""
     folder = Path(os.environ["XDG_RUNTIME_DIR"]) / "rootlessnet"
     with (
-        make_target(os.environ) as target,
+        make_target() as target,
         Program(sys.executable, "-c", SERVES).started(str(target.pid)) as process,
     ):
         await_hardened(process.pid)

@@ -36,7 +36,7 @@ def kill_some(number: int, port: int) -> int:
     """
     chance = random.Random(number)
     mark = str(uuid.uuid4())
-    wanted = f"{NAME}={mark}".encode()
+    wanted = f"{NAME}={mark}"
     words = [*ROOTLESSNET, "run", "-p", f"127.0.0.1:{port}:80", "--", *COMMAND]
     process = subprocess.Popen(
         words,

@@ -17,7 +17,7 @@ from tests.conftest import find_free_port
 from tests.e2e.conftest import ROOTLESSNET, Program, needs, wait_for
 from tests.e2e.processes import status_of
 from tests.e2e.slirp import SLIRP4NETNS, add, slirp4netns
-from tests.e2e.target import Target, make_target
+from tests.e2e.target import Target
 from tests.e2e.test_hardening import BIND_SERVICE
 
 pytestmark = [pytest.mark.usefixtures("needs_namespaces"), needs("ping")]
@@ -28,13 +28,6 @@ ip link set tap0 address 02:00:00:00:00:07 mtu 65520 up
 ip address add 10.0.2.15/24 dev tap0
 ip route add default via 10.0.2.2
 """
-
-
-@pytest.fixture
-def target() -> Iterator[Target]:
-    """A process in namespaces of its own."""
-    with make_target(os.environ) as made:
-        yield made
 
 
 def ping(target: Target) -> None:
