@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from tests.containers.image import CLIENT_PATH, GREETING, HTTP_PORT, SERVER, UDP_PORT
 from tests.containers.machine import Machine
 from tests.containers.programs import NetworkProgram
+from tests.e2e.addresses import bracketed
 from tests.e2e.conftest import wait_for
 from tests.e2e.outside import ADDRESS, OTHER_ADDRESS, peer
 
@@ -90,10 +91,8 @@ class Client:
     def _fetch(self, host: str, path: str) -> str:
         """The body of a document, once there is one."""
         options = ["--silent", "--fail", "--max-time", "2"]
-        if ":" in host:
-            host = f"[{host}]"
-        else:
+        if ":" not in host:
             options += ["--interface", OTHER_ADDRESS]
-        url = f"http://{host}:{PUBLISHED_HTTP}/{path}"
+        url = f"http://{bracketed(host)}:{PUBLISHED_HTTP}/{path}"
         curl = self._machine.program("curl", *options, url)
         return wait_for(lambda: curl.run().stdout, f"an answer from {url}")

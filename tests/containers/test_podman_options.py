@@ -11,6 +11,7 @@ from tests.containers.machine import (
 )
 from tests.containers.programs import NetworkProgram
 from tests.containers.servers import LOOPBACK, LOOPBACK_PORT, PORT
+from tests.e2e.addresses import bracketed
 from tests.e2e.outside import ADDRESS, ADDRESS_6, OTHER_ADDRESS
 
 # Waits for an address by router advertisement, where there is one, and for its default route.
@@ -24,8 +25,7 @@ done
 
 def ask(kind: str, address: str, port: int = PORT) -> str:
     """A command that prints what a server tells a client: its address."""
-    host = f"[{address}]" if ":" in address else address
-    return f"echo ? | socat -t 0.5 - {kind}:{host}:{port} && echo\n"
+    return f"echo ? | socat -t 0.5 - {kind}:{bracketed(address)}:{port} && echo\n"
 
 
 pytestmark = pytest.mark.usefixtures("servers")

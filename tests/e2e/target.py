@@ -1,10 +1,12 @@
 """A namespace to attach to, held by a process."""
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.e2e.conftest import wait_for
+from tests.e2e.conftest import Program, wait_for
+from tests.e2e.outside import Outside
+
+_HOLD = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c", "echo ready; exec cat")
 
 
 class Target:
@@ -14,11 +16,15 @@ class Target:
         self.pid = pid
         self.network = f"/proc/{pid}/ns/net"
         self.user = f"/proc/{pid}/ns/user"
+        self._enter = ("nsenter", f"--target={pid}", "--user", "--preserve-credentials", "--net")
+
+    def program(self, *words: str) -> Program:
+        """A program that runs in there."""
+        return Program(*self._enter, *words)
 
     def inside(self, *command: str) -> str:
         """What a command says in there, which must succeed."""
-        enter = ["nsenter", f"--target={self.pid}", "--user", "--preserve-credentials", "--net"]
-        done = subprocess.run([*enter, *command], capture_output=True, text=True, check=False)
+        done = self.program(*command).run()
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
 
@@ -29,11 +35,8 @@ class Target:
 
 
 @contextmanager
-def make_target() -> Iterator[Target]:
-    """Until the end of the block, or until somebody kills it."""
-    words = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", "echo; exec cat"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
+def make_target(outside: Outside | None = None) -> Iterator[Target]:
+    """Until the end of the block, or until somebody kills it. Its user is one of that host."""
+    holder = Program(*_HOLD) if outside is None else outside.program(*_HOLD)
+    with holder.serving() as process:
         yield Target(process.pid)
-        process.kill()

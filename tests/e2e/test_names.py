@@ -12,6 +12,7 @@ from tests.e2e.conftest import needs, wait_for
 from tests.e2e.guest import Guest, make_guest
 from tests.e2e.outside import Outside, make_outside
 from tests.e2e.processes import descriptors, most_memory
+from tests.e2e.target import make_target
 from tests.e2e.test_hardening import await_hardened
 
 pytestmark = needs("dig", "dnsmasq", "getent")
@@ -328,9 +329,9 @@ def test_a_host_without_a_hosts_file(outside: Outside, etc: Path) -> None:
 
 def test_own_names_of_an_attached_namespace(outside: Outside) -> None:
     """By DNS alone: its mounts are its own."""
-    unshare = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c", "echo ready; exec cat")
-    with outside.program(*unshare).serving() as target:
-        enter = ("nsenter", f"--target={target.pid}", "--preserve-credentials", "--user", "--net")
-        with outside.rootlessnet.started("attach", *ADDED, str(target.pid)):
-            ask = outside.program(*enter, "dig", f"@{BUILT_IN}", "+tries=1", "+time=1", "+short")
-            wait_for(lambda: ask.run("me").stdout.strip() == GATEWAY, "the name")
+    with (
+        make_target(outside) as target,
+        outside.rootlessnet.started("attach", *ADDED, str(target.pid)),
+    ):
+        ask = target.program("dig", f"@{BUILT_IN}", "+tries=1", "+time=1", "+short")
+        wait_for(lambda: ask.run("me").stdout.strip() == GATEWAY, "the name")

@@ -5,6 +5,8 @@ started in the guest beside its command.
 """
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,28 +14,30 @@ from functools import partial
 
 import pytest
 
+from tests.e2e.addresses import bracketed
 from tests.e2e.conftest import PATIENCE, Program, needs, wait_for
 from tests.e2e.guest import Guest, make_guest
 from tests.e2e.outside import ADDRESS, ADDRESS_6, Outside, peer
+from tests.e2e.processes import line_of
+from tests.e2e.target import Target, make_target
 
 pytestmark = [pytest.mark.usefixtures("needs_namespaces"), needs("curl", "socat", "nsenter")]
 
 LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
 GUEST_6 = "fd72:6c6e:6574::100"
 REFUSED = 7  # curl's exit status for a connection that was not made
-WAIT = ("sh", "-c", "echo ready; exec cat")
 
 
 def reaches(there: Program, address: str, port: int) -> bool:
     """Whether a web server answers: curl runs `there`."""
-    host = f"[{address}]" if ":" in address else address
-    done = there.run("-sS", "-o", "/dev/null", "--max-time", "10", f"http://{host}:{port}/")
+    url = f"http://{bracketed(address)}:{port}/"
+    done = there.run("-sS", "-o", "/dev/null", "--max-time", "10", url)
     return done.returncode == 0
 
 
 def refuses(there: Program, address: str, port: int) -> bool:
-    host = f"[{address}]" if ":" in address else address
-    return there.run("-s", "--max-time", "10", f"http://{host}:{port}/").returncode == REFUSED
+    url = f"http://{bracketed(address)}:{port}/"
+    return there.run("-s", "--max-time", "10", url).returncode == REFUSED
 
 
 def ports(outside: Outside, name: str) -> list[str]:
@@ -60,11 +64,12 @@ def host_ip(outside: Outside, name: str) -> str:
 
 
 @contextmanager
-def web_server(guest: Guest | Outside, port: int, address: str = "0.0.0.0") -> Iterator[None]:
+def web_server(
+    where: Guest | Outside | Target, port: int, address: str = "0.0.0.0"
+) -> Iterator[None]:
     words = (sys.executable, "-um", "http.server", "--bind", address, str(port))
-    with guest.program(*words).started() as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("Serving HTTP")
+    with where.program(*words).started() as process:
+        assert line_of(process).startswith("Serving HTTP")
         yield
 
 
@@ -206,16 +211,15 @@ def test_an_address_that_is_found(outside: Outside) -> None:
 @pytest.mark.parametrize("by_path", [False, True])
 def test_attach(outside: Outside, by_path: bool) -> None:
     """It ends with the target, though sockets of ours are left in that."""
-    holder = ("unshare", "--user", "--map-root-user", "--net", *WAIT)
-    with outside.program(*holder).serving() as target:
+    with make_target(outside) as target:
         words = [str(target.pid)]
         if by_path:
-            words = ["--userns-path", f"/proc/{target.pid}/ns/user", f"/proc/{target.pid}/ns/net"]
-        with outside.rootlessnet.started("attach", "-P", "--name", "all", *words) as process:
-            enter = ("nsenter", f"--target={target.pid}", "--preserve-credentials")
-            server = (sys.executable, "-m", "http.server", "8000")
-            with outside.program(*enter, "--user", "--net", *server).started():
-                curl = outside.program("curl")
-                wait_for(lambda: reaches(curl, ADDRESS, 8000), "port 8000")
-                target.kill()
-                assert process.wait(PATIENCE) == 0
+            words = ["--userns-path", target.user, target.network]
+        with (
+            outside.rootlessnet.started("attach", "-P", "--name", "all", *words) as process,
+            web_server(target, 8000),
+        ):
+            curl = outside.program("curl")
+            wait_for(lambda: reaches(curl, ADDRESS, 8000), "port 8000")
+            os.kill(target.pid, signal.SIGKILL)
+            assert process.wait(PATIENCE) == 0

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.conftest import Program, needs, wait_for
 from tests.e2e.outside import ADDRESS, ADDRESS_6, OTHER_ADDRESS, Outside, make_outside, peer
 from tests.e2e.slirp import Running, add, ask, slirp4netns
-from tests.e2e.target import Target
+from tests.e2e.target import Target, make_target
 
 pytestmark = pytest.mark.usefixtures("needs_namespaces")
 
@@ -31,9 +31,8 @@ def outside() -> Iterator[Outside]:
 @pytest.fixture
 def target(outside: Outside) -> Iterator[Target]:
     """A process in namespaces of its own, made by a user of the host `outside`."""
-    words = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c", "echo ready; exec cat")
-    with outside.program(*words).serving() as process:
-        yield Target(process.pid)
+    with make_target(outside) as made:
+        yield made
 
 
 @pytest.fixture
@@ -51,11 +50,6 @@ def served(outside: Outside, target: Target, *options: str) -> Iterator[Running]
     program = Program(*outside.rootlessnet.words, "slirp4netns")
     with slirp4netns("-c", *options, str(target.pid), "tap0", program=program) as running:
         yield running
-
-
-def inside(target: Target, *words: str) -> Program:
-    enter = ("nsenter", f"--target={target.pid}", "--user", "--preserve-credentials", "--net")
-    return Program(*enter, *words)
 
 
 def hear(target: Target, protocol: str, address: str) -> str:
@@ -122,7 +116,7 @@ def test_the_dns_address(outside: Outside, target: Target, protocol: str, disabl
     patience = "+time=2" if disabled else "+time=10"  # UDP is told of no neighbour that is missing
     dig = ("dig", "@10.0.2.3", protocol, "+tries=1", patience, "+short")
     with served(outside, target, *options):
-        done = inside(target, *dig, "host.rootlessnet.internal").run()
+        done = target.program(*dig, "host.rootlessnet.internal").run()
         if disabled:
             assert done.returncode == 9  # dig's word for no answer
             assert "no servers could be reached" in done.stdout
@@ -191,7 +185,7 @@ def test_a_port_over_ipv6(outside: Outside, target: Target, api: str, protocol: 
     """To the guest's first address, whatever its family, or to one that is named."""
     with (
         served(outside, target, "-6", "-a", api),
-        inside(target, *peer(protocol, "tell_address", "fd00::100", 80)).serving(),
+        target.program(*peer(protocol, "tell_address", "fd00::100", 80)).serving(),
     ):
         add(api, proto=f"{protocol}6", host_port=8080, guest_port=80)
         assert ask_port(outside, protocol, ADDRESS_6, 8080) == ADDRESS_6
@@ -205,7 +199,7 @@ def test_a_port_over_ipv6(outside: Outside, target: Target, api: str, protocol: 
 @contextmanager
 def serving(target: Target, protocol: str, port: int, address: str = "0.0.0.0") -> Iterator[None]:
     """While a server in the guest tells its clients who they are."""
-    with inside(target, *peer(protocol, "tell_address", address, port)).serving():
+    with target.program(*peer(protocol, "tell_address", address, port)).serving():
         yield
 
 

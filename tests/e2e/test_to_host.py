@@ -13,7 +13,8 @@ from tests.e2e.conftest import PATIENCE, needs, wait_for
 from tests.e2e.guest import Guest, make_guest
 from tests.e2e.outside import ADDRESS, Outside, peer
 from tests.e2e.processes import child_of, tell
-from tests.e2e.test_publish_all import WAIT, ports, reaches, web_server
+from tests.e2e.target import make_target
+from tests.e2e.test_publish_all import ports, reaches, web_server
 
 pytestmark = [pytest.mark.usefixtures("needs_namespaces"), needs("curl", "nsenter")]
 
@@ -158,17 +159,10 @@ def test_its_own_sockets_are_not_published(outside: Outside) -> None:
 
 def test_attach(outside: Outside) -> None:
     """A port that somebody has in the target is an error, in one line."""
-    holder = ("unshare", "--user", "--map-root-user", "--net", *WAIT)
-    with (
-        web_server(outside, 5432, LOOPBACK),
-        outside.program(*holder).serving() as target,
-    ):
-        into = ("--preserve-credentials", "--user", "--net")
-        enter = ("nsenter", f"--target={target.pid}", *into)
-        assert outside.program(*enter, "ip", "link", "set", "lo", "up").run().returncode == 0
+    with web_server(outside, 5432, LOOPBACK), make_target(outside) as target:
+        target.inside("ip", "link", "set", "lo", "up")
         options = ("--to-host", "5432", str(target.pid))
-        taken = outside.program(*enter, *peer("tcp", "echo", LOOPBACK, 5432))
-        with taken.serving():
+        with target.program(*peer("tcp", "echo", LOOPBACK, 5432)).serving():
             done = outside.rootlessnet.run("attach", *options)
         assert done.returncode == 1
         assert done.stderr == (
@@ -177,6 +171,6 @@ def test_attach(outside: Outside) -> None:
             "--to-host GUEST_PORT:5432/tcp\n"
         )
         with outside.rootlessnet.started("attach", *options):
-            curl = outside.program(*enter, "curl")
+            curl = target.program("curl")
             wait_for(lambda: reaches(curl, LOOPBACK, 5432), "the host's server")
             assert reaches(curl, GATEWAY, 5432)
