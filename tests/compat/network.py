@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.compat.table import TABLE, TESTED_VERSIONS, Row
-from tests.compat.tools import Forward, Inexpressible, Tool, installed_version
+from tests.compat.tools import Forward, Guest, Inexpressible, Tool, installed_version
 from tests.e2e.conftest import PATIENCE, ROOT
 from tests.e2e.outside import Outside
 from tests.e2e.processes import line_of
@@ -37,10 +37,8 @@ class Network:
         that what is still on its way arrives.
         """
         stay = ("sh", "-c", '"$@"; read -r end', "sh", *words)
-        with self.tool.started(self.outside, stay, shut_loopback=shut_loopback) as process:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
+        with self.tool.started(self.outside, Guest(stay, shut_loopback=shut_loopback)) as process:
+            if not (line := line_of(process)):
                 process.kill()
                 pytest.fail(f"the client said nothing: {process.communicate(timeout=PATIENCE)[1]}")
             yield line.strip()
@@ -55,7 +53,7 @@ class Network:
         self, *server: str, forwards: Sequence[Forward] = TCP
     ) -> Iterator["subprocess.Popen[str]"]:
         """While a server in a guest is published, once it has said that it is ready."""
-        with self.tool.started(self.outside, server, forwards) as process:
+        with self.tool.started(self.outside, Guest(server, forwards)) as process:
             assert line_of(process) == "ready"
             yield process
 

@@ -4,7 +4,7 @@ import os
 import signal
 
 from tests.compat.network import Network, compared
-from tests.compat.tools import GATEWAY, Inexpressible
+from tests.compat.tools import GATEWAY, Guest, Inexpressible
 from tests.e2e.conftest import PATIENCE
 from tests.e2e.outside import peer
 
@@ -38,7 +38,7 @@ def status(returncode: int) -> str:
 def test_exit_status(network: Network) -> str:
     if network.tool.name == "slirp4netns":
         raise Inexpressible
-    with network.tool.started(network.outside, ("sh", "-c", "exit 7")) as process:
+    with network.tool.started(network.outside, Guest(("sh", "-c", "exit 7"))) as process:
         return status(process.wait(PATIENCE))
 
 

@@ -27,6 +27,7 @@ from typing import Protocol
 
 import pytest
 
+from tests.e2e.addresses import bracketed
 from tests.e2e.conftest import PATIENCE, ROOTLESSNET, wait_for
 from tests.e2e.outside import Outside
 from tests.e2e.processes import line_of, tell
@@ -54,9 +55,17 @@ class Forward:
     def is_ipv6(self) -> bool:
         return ":" in self.host_address
 
-    @property
-    def bracketed(self) -> str:
-        return f"[{self.host_address}]" if self.is_ipv6 else self.host_address
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What is asked of a tool: a command, with ports published.
+
+    `shut_loopback` says that the host's loopback shall be out of reach, where it is not.
+    """
+
+    command: Sequence[str]
+    forwards: Sequence[Forward] = ()
+    shut_loopback: bool = False
 
 
 class Tool(Protocol):
@@ -74,16 +83,10 @@ class Tool(Protocol):
     def program(self) -> str: ...
 
     def started(
-        self,
-        outside: Outside,
-        command: Sequence[str],
-        forwards: Sequence[Forward] = (),
-        *,
-        shut_loopback: bool = False,
+        self, outside: Outside, guest: Guest
     ) -> AbstractContextManager["subprocess.Popen[str]"]:
-        """While `command` runs in a guest, which begins when all forwards are there.
+        """While the command runs in a guest, which begins when all forwards are there.
 
-        `shut_loopback` says that the host's loopback shall be out of reach, where it is not.
         The process has the pipes of the command.
         """
         ...
@@ -95,19 +98,12 @@ class Rootlessnet:
     program = ROOTLESSNET[0]
 
     @contextmanager
-    def started(
-        self,
-        outside: Outside,
-        command: Sequence[str],
-        forwards: Sequence[Forward] = (),
-        *,
-        shut_loopback: bool = False,
-    ) -> Iterator["subprocess.Popen[str]"]:
+    def started(self, outside: Outside, guest: Guest) -> Iterator["subprocess.Popen[str]"]:
         options = ["--mtu", MTU]
-        for forward in forwards:
+        for forward in guest.forwards:
             ports = f"{HOST_PORT}:{GUEST_PORT}/{forward.protocol}"
-            options += ["-p", f"{forward.bracketed}:{ports}"]
-        with running(outside, *ROOTLESSNET, "run", *options, "--", *command) as process:
+            options += ["-p", f"{bracketed(forward.host_address)}:{ports}"]
+        with running(outside, *ROOTLESSNET, "run", *options, "--", *guest.command) as process:
             yield process
 
 
@@ -117,30 +113,23 @@ class Slirp4netns:
     program = "slirp4netns"
 
     @contextmanager
-    def started(
-        self,
-        outside: Outside,
-        command: Sequence[str],
-        forwards: Sequence[Forward] = (),
-        *,
-        shut_loopback: bool = False,
-    ) -> Iterator["subprocess.Popen[str]"]:
+    def started(self, outside: Outside, guest: Guest) -> Iterator["subprocess.Popen[str]"]:
         unshare = ("unshare", "--user", "--map-root-user", "--net", "--")
         wait = ("sh", "-c", 'echo unshared && read -r go && exec "$@"', "sh")
         with (
-            running(outside, *unshare, *wait, *command) as guest,
+            running(outside, *unshare, *wait, *guest.command) as process,
             tempfile.TemporaryDirectory(prefix="slirp4netns-") as directory,
         ):
-            assert line_of(guest) == "unshared"
+            assert line_of(process) == "unshared"
             api_socket = f"{directory}/api"
             options = ["--configure", f"--mtu={MTU}", f"--api-socket={api_socket}"]
-            if shut_loopback:
+            if guest.shut_loopback:
                 options.append("--disable-host-loopback")
-            with self._attached(outside, options, guest.pid):
-                for forward in forwards:
+            with self._attached(outside, options, process.pid):
+                for forward in guest.forwards:
                     self._publish(api_socket, forward)
-                tell(guest)
-                yield guest
+                tell(process)
+                yield process
 
     @contextmanager
     def _attached(self, outside: Outside, options: Sequence[str], pid: int) -> Iterator[None]:
@@ -180,24 +169,17 @@ class Pasta:
     program = "pasta"
 
     @contextmanager
-    def started(
-        self,
-        outside: Outside,
-        command: Sequence[str],
-        forwards: Sequence[Forward] = (),
-        *,
-        shut_loopback: bool = False,
-    ) -> Iterator["subprocess.Popen[str]"]:
+    def started(self, outside: Outside, guest: Guest) -> Iterator["subprocess.Popen[str]"]:
         addresses = ["-a", GUEST, "-n", "24", "-g", GATEWAY, "--dns-forward", DNS]
         published = {"tcp": ["-t", "none"], "udp": ["-u", "none"]}
-        for forward in forwards:
+        for forward in guest.forwards:
             value = f"{forward.host_address}/{HOST_PORT}:{GUEST_PORT}"
             published[forward.protocol][1] = value
         options = [*addresses, *published["tcp"], *published["udp"], "-T", "none", "-U", "none"]
-        if shut_loopback:
+        if guest.shut_loopback:
             options.append("--no-map-gw")
         words = ("pasta", "--quiet", "--foreground", "--config-net", "--mtu", MTU, *options)
-        with running(outside, *words, "--", *command) as process:
+        with running(outside, *words, "--", *guest.command) as process:
             yield process
 
 
@@ -207,29 +189,22 @@ class RootlessKit:
     program = "rootlesskit"
 
     @contextmanager
-    def started(
-        self,
-        outside: Outside,
-        command: Sequence[str],
-        forwards: Sequence[Forward] = (),
-        *,
-        shut_loopback: bool = False,
-    ) -> Iterator["subprocess.Popen[str]"]:
+    def started(self, outside: Outside, guest: Guest) -> Iterator["subprocess.Popen[str]"]:
         with tempfile.TemporaryDirectory(prefix="rootlesskit-") as directory:
             state = f"{directory}/state"  # which it removes itself
             options = ["--net=slirp4netns", "--port-driver=builtin", "--copy-up=/etc"]
             options += [f"--state-dir={state}", f"--mtu={MTU}"]
-            for forward in forwards:
+            for forward in guest.forwards:
                 family = "6" if forward.is_ipv6 else ""
                 ports = f"{HOST_PORT}:{GUEST_PORT}/{forward.protocol}{family}"
-                options.append(f"--publish={forward.bracketed}:{ports}")
-            if shut_loopback:
+                options.append(f"--publish={bracketed(forward.host_address)}:{ports}")
+            if guest.shut_loopback:
                 options.append("--disable-host-loopback")
             path = f"PATH={ID_MAPPERS}:{os.environ['PATH']}"
             wait = ("sh", "-c", 'read -r go && exec "$@"', "sh")
-            words = ("env", path, "rootlesskit", *options, *wait, *command)
+            words = ("env", path, "rootlesskit", *options, *wait, *guest.command)
             with running(outside, *words) as process:
-                wait_for(lambda: self._count(state) == len(forwards), "RootlessKit's ports")
+                wait_for(lambda: self._count(state) == len(guest.forwards), "RootlessKit's ports")
                 tell(process)
                 yield process
 
