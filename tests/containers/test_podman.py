@@ -35,6 +35,17 @@ def test_a_container_reaches_the_internet(
     assert "--netns-type=path" in call.arguments
 
 
+def test_the_program_is_named_on_the_command_line(
+    machine: Machine, program: NetworkProgram, image: str
+) -> None:
+    """Nothing else is configured."""
+    words = ("podman", "--network-cmd-path", str(program.path), "run", "--rm")
+    options = ("--network", "slirp4netns")
+    done = machine.program(*words, *options, image, "ping", "-c1", "-W5", GATEWAY).run()
+    assert done.returncode == 0, done.stderr
+    assert "1 packets received" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("handler", "over_tcp", "over_udp"),
     [("slirp4netns", OTHER_ADDRESS, ADDRESS), ("rootlesskit", GUEST, GUEST)],
