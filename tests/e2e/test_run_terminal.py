@@ -126,12 +126,16 @@ def test_hang_up(open_screen: OpenScreen, tmp_path: Path, options: tuple[str, ..
 
 
 @OPTIONS
-def test_hang_up_that_nobody_heeds(open_screen: OpenScreen, options: tuple[str, ...]) -> None:
-    """The end comes all the same: nobody is left behind."""
-    script = "trap '' HUP; echo running; sleep 1000"
+def test_hang_up_that_is_ignored(
+    open_screen: OpenScreen, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """The command goes on, as it would bare, until it finds that nobody types any more."""
+    went_on = tmp_path / "went on"
+    script = f"trap '' HUP; echo running; while read line; do :; done; touch '{went_on}'"
     screen = open_screen(shlex.split(run("sh", "-c", script, options=options)))
     screen.read_until("running")
     screen.close()
+    assert went_on.exists()
 
 
 @needs("vim.tiny")

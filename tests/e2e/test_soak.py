@@ -27,16 +27,24 @@ SECONDS = float(os.environ.get("ROOTLESSNET_SOAK", "20"))
 # Bytes that the process may have more than after the first round: what malloc keeps of its busiest
 # moment is reached after half a minute, and stays.
 MOST = 16 << 20
+FEW = 200  # objects, and it may have so many more: a round makes twice as many connections
 WAIT = ("sh", "-c", "echo ready; exec cat")
 ALL = "0.0.0.0"
 
-# An instance whose flows do not grow old.
+# An instance whose flows do not grow old, and which reports how many objects of Python's it has.
 SHORT_LIVED = """
+import gc
 import sys
 
+from rootlessnet.app import Instance
 from rootlessnet.cli.main import main
 from rootlessnet.stack import datagram_flows
 
+def report(self, of_all=Instance.report):
+    gc.collect()
+    return [f"objects: {len(gc.get_objects())}", *of_all(self)]
+
+Instance.report = report
 datagram_flows.ONE_WAY_TIMEOUT = datagram_flows.TWO_WAY_TIMEOUT = 1
 datagram_flows._SWEEP = 0.1
 sys.exit(main(sys.argv[1:]))
@@ -104,14 +112,21 @@ def test_it_is_as_it_was(outside: Outside, tmp_path: Path) -> None:
             assert guest.program("bash", "-c", LEAVE).run().stdout == "3000000\n"
             assert guest.program("ping", "-c", "1", ADDRESS).run().returncode == 0
 
-        def is_idle() -> bool:
+        def reported(what: str) -> str:
             os.kill(guest.network, signal.SIGUSR1)
-            reports = [line for line in log.read_text().splitlines() if " flows: " in line]
-            return bool(reports) and reports[-1].endswith(": 0 tcp, 0 udp, 0 echo, 0 spliced")
+            reports = [line for line in log.read_text().splitlines() if f" {what}: " in line]
+            return reports[-1].partition(f" {what}: ")[2] if reports else ""
+
+        def is_idle() -> bool:
+            return reported("flows") == "0 tcp, 0 udp, 0 echo, 0 spliced"
+
+        def objects() -> int:
+            return int(reported("objects"))
 
         round_of_all()
         wait_for(is_idle, "the end of all flows")
         opened, memory = len(descriptors(guest.network)), resident(guest.network)
+        made = objects()
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             round_of_all()
@@ -119,4 +134,5 @@ def test_it_is_as_it_was(outside: Outside, tmp_path: Path) -> None:
         wait_for(
             lambda: len(descriptors(guest.network)) <= opened, f"no more than {opened} descriptors"
         )
+        wait_for(lambda: objects() < made + FEW, f"few more than {made} objects")
         assert resident(guest.network) < memory + MOST
