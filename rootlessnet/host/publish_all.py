@@ -17,7 +17,6 @@ from typing import Protocol
 
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward
-from rootlessnet.forward import Protocol as Transport
 from rootlessnet.host.binding import is_free
 from rootlessnet.host.forwards import Forwards
 from rootlessnet.host.reactor import Reactor
@@ -67,7 +66,7 @@ class PublishedAll:
         self._published: dict[Port, Forward] = {}
         self._waiting: set[Port] = set()
         self._refused: set[Port] = set()  # ever: each is told of once
-        self._is_full = False  # and that as well
+        self._told_it_is_full = False  # and that as well
         self._looks = 0
         self._timer: asyncio.TimerHandle | None = None
         self._look()
@@ -114,17 +113,16 @@ class PublishedAll:
             for one in self._forwards.published
             if one.guest_address is None or one.guest_address in self._own
         }
-        for port in sorted(ports):
-            if self._publish(port, published):
+        wanted = {port for port in ports if (port.protocol, port.number) not in published}
+        self._waiting |= ports
+        if wanted and self._is_full():  # to sort thousands for nothing takes its time
+            return
+        for port in sorted(wanted):
+            if self._publish(port):
                 self._waiting.discard(port)
-            else:
-                self._waiting.add(port)
 
-    def _publish(self, port: Port, published: set[tuple[Transport, int]]) -> bool:
-        if (port.protocol, port.number) in published:
-            return False
-        if len(self._published) >= self._most:
-            self._tell_it_is_full()
+    def _publish(self, port: Port) -> bool:
+        if self._is_full():
             return False
         wanted = Forward(port.number, port.number, port.protocol, self._address_of(port))
         if port in self._refused and not is_free(self._forwards.placed(wanted)):
@@ -144,10 +142,14 @@ class PublishedAll:
         place = self._forwards.address if self._address is None else self._address
         return place if place is not None and place.is_loopback else _LOOPBACK
 
-    def _tell_it_is_full(self) -> None:
-        if not self._is_full:
-            self._is_full = True
+    def _is_full(self) -> bool:
+        """Whether there is no room for another port, which is told."""
+        if len(self._published) < self._most:
+            return False
+        if not self._told_it_is_full:
+            self._told_it_is_full = True
             self._tell(
                 f"the guest listens on more than {self._most} ports: the others are not published, "
                 "raise the limit (ulimit -n) or name those that matter with -p"
             )
+        return True

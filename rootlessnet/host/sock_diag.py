@@ -3,7 +3,9 @@
 The netlink socket that asks was made in that namespace, and is answered about it wherever it is
 read. A dump of the sockets in one state looks at no others: it takes microseconds however many
 connections there are, where /proc/net/tcp takes milliseconds. The kernel makes the first part of
-an answer within send(2) and each further one within recv(2), so nothing here waits.
+an answer within send(2) and each further one within recv(2), so nothing here waits. A guest may
+have hundreds of thousands of sockets: no more than some pieces are read at a time, the rest of them
+the next time, and of very many sockets the first ones count.
 
 TCP ports that are listened on are those of sockets in LISTEN. UDP has no such state: a server's
 socket is bound and not connected, which is CLOSE to the kernel. So is the socket of many a client,
@@ -31,6 +33,8 @@ _NLM_F_REQUEST, _NLM_F_DUMP = 1, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _LISTEN, _CLOSE = 1 << 10, 1 << 7
 _BUFFER_SIZE = 1 << 16  # the kernel's pieces have at most half of it
+_PIECES = 16  # read at a time: about 5,000 sockets
+_KEPT = 1 << 18  # bytes of an answer that count: about 2,500 sockets
 
 _MESSAGE = Struct("=IHHII")  # struct nlmsghdr
 _REQUEST = Struct("=BBBxI48x")  # struct inet_diag_req_v2
@@ -43,7 +47,9 @@ _PROTOCOLS: dict[Protocol, tuple[int, int]] = {
     "tcp": (socket.IPPROTO_TCP, _LISTEN),
     "udp": (socket.IPPROTO_UDP, _CLOSE),
 }
-_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_QUESTIONS = [
+    (protocol, family) for protocol in _PROTOCOLS for family in (socket.AF_INET, socket.AF_INET6)
+]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,19 +71,36 @@ class ListeningPorts:
         self._asking = asking
         self._ephemeral = ephemeral
         self._own = own
-        self._answers: list[bytes] = []
+        self._told: list[bytes] = []  # the answers that were read last
+        self._answers: list[bytes] = []  # those to the first questions, which were asked anew
+        self._answer: bytearray | None = None  # what there is of the one that is being read
         self._buffer = memoryview(bytearray(_BUFFER_SIZE))
 
     def read(self) -> frozenset[Port] | None:
-        """All of them; None when they are what they were. Raises RootlessnetError, OSError."""
-        answers = [self._ask(protocol, family) for protocol in _PROTOCOLS for family in _FAMILIES]
-        if answers == self._answers:
+        """All of them; None when they are what they were, or so many that more calls are needed.
+
+        Raises RootlessnetError, OSError.
+        """
+        for _ in range(_PIECES):
+            protocol, family = _QUESTIONS[len(self._answers)]
+            if self._answer is None:
+                self._ask(protocol, family)
+                self._answer = bytearray()
+            if not self._hear(protocol, self._answer):
+                continue
+            self._answers.append(bytes(self._answer))
+            self._answer = None
+            if len(self._answers) == len(_QUESTIONS):
+                return self._compare()
+        return None
+
+    def _compare(self) -> frozenset[Port] | None:
+        """The ports, if they are not what they were."""
+        before, self._told, self._answers = self._told, self._answers, []
+        if before == self._told:
             return None
-        self._answers = answers
         found: dict[tuple[Protocol, int], bool] = {}
-        for protocol, answer in zip(
-            (p for p in _PROTOCOLS for _ in _FAMILIES), answers, strict=True
-        ):
+        for (protocol, _), answer in zip(_QUESTIONS, self._told, strict=True):
             for port, address, inode in _entries(answer):
                 if self._counts(protocol, port, address, inode):
                     key = (protocol, port)
@@ -90,10 +113,8 @@ class ListeningPorts:
             return False
         return protocol == "tcp" or port not in self._ephemeral
 
-    def _ask(self, protocol: Protocol, family: int) -> bytes:
-        """The kernel's messages about the sockets of a protocol and a family. Raises
-        RootlessnetError, OSError.
-        """
+    def _ask(self, protocol: Protocol, family: int) -> None:
+        """Ask for the sockets of a protocol and a family. Raises OSError."""
         number, states = _PROTOCOLS[protocol]
         request = _REQUEST.pack(family, number, 0, states)
         head = _MESSAGE.pack(
@@ -104,17 +125,22 @@ class ListeningPorts:
             0,
         )
         self._asking.send(head + request)
-        answer = bytearray()
-        while True:
-            size = self._asking.recv_into(self._buffer)
-            piece = bytes(self._buffer[:size])
-            for kind, body in _messages(piece):
-                if kind in (_NLMSG_ERROR, _NLMSG_DONE):  # either tells how the dump ended
-                    (error,) = _ERROR.unpack_from(body)
-                    if error:
-                        raise _refused(protocol, -error)
-                    return bytes(answer)
+
+    def _hear(self, protocol: Protocol, answer: bytearray) -> bool:
+        """Add a piece to the answer, as far as it counts; whether it was the last. Raises
+        RootlessnetError, OSError.
+        """
+        size = self._asking.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+        piece = bytes(self._buffer[:size])
+        if len(answer) < _KEPT:
             answer += piece
+        for kind, body in _messages(piece):
+            if kind in (_NLMSG_ERROR, _NLMSG_DONE):  # either tells how the dump ended
+                (error,) = _ERROR.unpack_from(body)
+                if error:
+                    raise _refused(protocol, -error)
+                return True
+        return False
 
 
 def _messages(piece: bytes) -> Iterator[tuple[int, bytes]]:
@@ -128,7 +154,9 @@ def _messages(piece: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _entries(answer: bytes) -> Iterator[tuple[int, HostAddress, int]]:
     """The port, the address and the inode of each socket."""
-    for _, body in _messages(answer):
+    for kind, body in _messages(answer):
+        if kind != _SOCK_DIAG_BY_FAMILY:
+            continue
         family, _, port, packed, inode = _ENTRY.unpack_from(body)
         address: HostAddress = IPv6Address(packed)
         if family == socket.AF_INET:

@@ -138,3 +138,29 @@ def test_a_kernel_that_does_not_tell(
     monkeypatch.setitem(sock_diag._PROTOCOLS, "udp", (socket.IPPROTO_ICMPV6, 0))
     with pytest.raises(RootlessnetError, match=r"which UDP ports .* modprobe udp_diag"):
         ListeningPorts(asking, EPHEMERAL, frozenset()).read()
+
+
+def test_very_many_are_heard_of_bit_by_bit(
+    stack: ExitStack, asking: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest that listens everywhere holds up nobody; what has come by then is told anew."""
+    monkeypatch.setattr(sock_diag, "_PIECES", 1)
+    many = {bind(stack, socket.SOCK_STREAM, "127.0.0.1", 0).getsockname()[1] for _ in range(800)}
+    ports = ListeningPorts(asking, EPHEMERAL, frozenset())
+    pieces = [ports.read()]
+    while pieces[-1] is None:
+        pieces.append(ports.read())
+    assert many <= {port.number for port in pieces[-1]}
+    assert len(pieces) > len(sock_diag._QUESTIONS)
+    late = bind(stack, socket.SOCK_STREAM, "127.0.0.1", find_free_port()).getsockname()[1]
+    while (told := ports.read()) is None:
+        pass
+    assert {*many, late} <= {port.number for port in told}
+
+
+def test_of_very_many_the_first_count(
+    stack: ExitStack, asking: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sock_diag, "_KEPT", 1)
+    many = {bind(stack, socket.SOCK_STREAM, "127.0.0.1", 0).getsockname()[1] for _ in range(800)}
+    assert 0 < len(found(asking, *many)) < len(many)
