@@ -139,6 +139,9 @@ class Init:
 
     def _start(self) -> None:
         mounts.hide(self._hidden)  # the parent has made it by now
+        # COMMAND is root beside us: it would speak to the parent in our place (pidfd_getfd(2)), or
+        # have the sockets that we make for it block.
+        syscalls.forbid_tracing()
         self._command = command.execute(self._config.command, self._mask, self._bind_to_us)
         self._channel.send(Message(Kind.STARTED))
 

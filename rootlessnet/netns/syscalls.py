@@ -21,6 +21,7 @@ MS_REC, MS_SLAVE = 1 << 14, 1 << 19
 MNT_DETACH = 2
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
 
@@ -55,6 +56,13 @@ def setns(fd: int, kind: int) -> None:
 def set_parent_death_signal(number: int) -> None:
     """Have the kernel send us signal `number` when the thread that is our parent ends."""
     _call("prctl", _PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def forbid_tracing() -> None:
+    """Nobody traces this process, or takes its descriptors, who could not do so to its first
+    ancestor that was executed: root in a user namespace that came later may not.
+    """
+    _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def set_child_subreaper(enabled: bool) -> None:

@@ -285,3 +285,19 @@ def test_a_guest_sees_no_instances(rootlessnet: Program, options: tuple[str, ...
     assert (done.returncode, done.stderr) == (0, "")
     heading, *others = done.stdout.splitlines()
     assert (heading.split()[0], others) == ("NAME", ["works"])
+
+
+TAKE = """
+import ctypes, errno, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+process = os.pidfd_open(os.getppid())
+taken = [one for one in range(64) if libc.syscall(438, process, one, 0) >= 0]  # pidfd_getfd
+print(taken, errno.errorcode[ctypes.get_errno()])
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--no-pid",)])
+def test_the_init_keeps_its_descriptors(rootlessnet: Program, options: tuple[str, ...]) -> None:
+    """Root in the guest has its pid namespace's first process beside it, or its parent."""
+    done = rootlessnet.run("run", *options, "--", sys.executable, "-c", TAKE)
+    assert (done.stdout, done.stderr) == ("[] EPERM\n", "")
