@@ -160,7 +160,8 @@ def test_a_round_is_bounded(
     reactor: HostReactor, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others of the loop get their turn before all that is ready has been handled."""
-    monkeypatch.setattr(reactor_module, "_ROUND", 4)
+    monkeypatch.setattr(reactor_module, "_BATCH", 4)
+    monkeypatch.setattr(reactor_module, "_LONGEST_ROUND", 0.0)
     turns: list[str] = []
     for _ in range(10):
         event = make_event(1)
@@ -174,6 +175,80 @@ def test_a_round_is_bounded(
         reactor.add(event, LEVEL, ready)
     reactor.wait(lambda: len(turns) == 11, "all of them")
     assert turns.index("other") == 4
+
+
+def test_a_round_goes_on_while_there_are_events(
+    reactor: HostReactor, make_event: MakeEvent
+) -> None:
+    """To give the loop its turn for each of them would cost more than they do."""
+    turns: list[str] = []
+    event = make_event(1)
+
+    def ready(_events: int) -> None:
+        if not turns:
+            reactor.loop.call_soon(turns.append, "other")
+        turns.append("ready")
+        if len(turns) == 3:
+            os.eventfd_read(event)
+
+    reactor.add(event, LEVEL, ready)
+    reactor.wait(lambda: "other" in turns, "the end of the round")
+    assert turns == ["ready", "ready", "ready", "other"]
+
+
+class Sleeper:
+    """A reactor's clock and its epoll set, which has events at certain times alone."""
+
+    def __init__(self, reactor: Reactor, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self.events: list[float] = []  # when, earliest first
+        self.polls = 0
+        monkeypatch.setattr(reactor_module, "monotonic", self._monotonic)
+        monkeypatch.setattr(reactor, "_poll", self._poll)
+        self._round = reactor._round
+
+    def wake(self, after: float, *events: float) -> int:
+        """Sleep until an event has come, others follow; the number of looks for events."""
+        self.now += after
+        self.events = [self.now, *(self.now + event for event in events)]
+        self.polls = 0
+        self._round()
+        return self.polls
+
+    def _monotonic(self) -> float:
+        return self.now
+
+    def _poll(self, _timeout: float, _most: int) -> list[tuple[int, int]]:
+        self.polls += 1
+        if self.events and self.events[0] <= self.now:
+            self.events.pop(0)
+            return [(-1, LEVEL)]
+        self.now += 10e-6
+        return []
+
+
+@pytest.fixture
+def sleeper(reactor: HostReactor, monkeypatch: pytest.MonkeyPatch) -> Sleeper:
+    return Sleeper(reactor, monkeypatch)
+
+
+def test_nobody_looks_out_for_what_comes_slowly(sleeper: Sleeper) -> None:
+    assert [sleeper.wake(after=1.0) for _ in range(3)] == [2, 2, 2]
+
+
+def test_what_comes_fast_is_looked_out_for(sleeper: Sleeper) -> None:
+    """Once a sleep was short, that is: then within one round, too."""
+    sleeper.wake(1.0)
+    sleeper.wake(30e-6, 30e-6, 60e-6, 90e-6)
+    assert not sleeper.events
+    sleeper.wake(0.001, 30e-6)  # in vain at last: no more until it comes fast again
+    assert len(sleeper.events) == 1
+
+
+def test_looking_out_is_bounded(sleeper: Sleeper) -> None:
+    sleeper.wake(1.0)
+    assert sleeper.wake(30e-6) < 10
+    assert sleeper.wake(1.0) == 2
 
 
 def test_what_is_deferred_waits_for_the_next_round(
