@@ -44,6 +44,8 @@ class Sources:
 
     def bind_before_connect(self, stream: socket.socket, remote: str) -> None:
         """Raises OSError."""
+        if not self._addresses:
+            return
         address = self._addresses.get(stream.family)
         if address is None or remote.startswith(_LOOPBACK[socket.AddressFamily(stream.family)]):
             return

@@ -18,6 +18,7 @@ from rootlessnet.host.faults import socket_refused
 from rootlessnet.host.reactor import (
     BROKEN,
     EDGE,
+    FAILED,
     HALF_CLOSED,
     READABLE,
     URGENT,
@@ -66,6 +67,7 @@ class TcpSocket:
         "_socket",
         "_sources",
         "_targets",
+        "_unread",
     )
 
     _connection: Connection
@@ -84,6 +86,7 @@ class TcpSocket:
         self._connected = self._established = False
         # The far end's FIN or urgent data lies in the socket: a short read does not empty it.
         self._more_behind = False
+        self._unread = False  # something came before the guest could be given it
         self._end_of_file = False  # it has been read
         self._finished = False  # ours has been sent
         self._again: Callable[[], Connection] | None = None
@@ -113,7 +116,8 @@ class TcpSocket:
     def established(self, now: float) -> None:
         self._established = True
         self._again = None
-        self._read(now)
+        if self._unread:
+            self._read(now)
 
     def _connect_next(self, error: int) -> None:
         while self._targets:
@@ -169,6 +173,8 @@ class TcpSocket:
                 self._read(now)
             elif events & BROKEN:
                 self._lose()
+            else:
+                self._unread = True
         if events & WRITABLE and self._socket is not None:
             self._connection.user_ready()
 
@@ -176,12 +182,15 @@ class TcpSocket:
         connecting = self._socket
         if connecting is None or not events & (WRITABLE | BROKEN):
             return
-        error = connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        error = 0
+        if events & FAILED:
+            error = connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
             self._drop()
             self._connect_next(error)
         elif not events & BROKEN:
             self._connected = True
+            self._unread = bool(events & READABLE)
             self._connection.accept(self._reactor.now)
 
     def resume(self, now: float) -> None:
@@ -315,7 +324,7 @@ class TcpSocket:
             self._orphaned.cancel()
             self._orphaned = None
         if self._socket is not None:
-            self._reactor.remove(self._socket.fileno())
+            self._reactor.closing(self._socket.fileno())
             self._socket.close()
             self._socket = None
             self._opened.discard(self)

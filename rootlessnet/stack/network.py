@@ -62,7 +62,6 @@ class Plan:
         dns: Address | None,
         guest: Address,
     ) -> None:
-        self._cidr = cidr
         self.gateway = gateway.packed
         self.dns = b"" if dns is None else dns.packed
         self.guest = guest.packed
@@ -70,6 +69,7 @@ class Plan:
         self.parse = self.family.parse  # once a packet: one look-up less
         self.own = {self.gateway, self.dns} - {b""}
         self.mask = cidr.netmask.packed
+        self._mask, self._prefix = int(cidr.netmask), int(cidr.network_address)
         self.prefix, self.prefix_length = cidr.network_address.packed, cidr.prefixlen
         self.broadcast = b""
         if self.family is families.IPV6:
@@ -79,7 +79,7 @@ class Plan:
 
     def __contains__(self, address: bytes) -> bool:
         """Whether it is of the guest's own network."""
-        return ip_address(address) in self._cidr
+        return int.from_bytes(address, "big") & self._mask == self._prefix
 
     def is_on_link(self, address: bytes) -> bool:
         """Whether what goes to `address` ends on the guest's own link, or as a hop's errand."""

@@ -8,7 +8,7 @@ that does, if the host has such a translator. Read: RFC 3927 7 (link-local addre
 """
 
 from collections.abc import Container
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
 from rootlessnet.wire.icmp import Reason
 
@@ -23,6 +23,15 @@ _METADATA = (
     IPv6Network("fd20:ce::254"),  # Google
     IPv6Network("fd00:c1::a9fe:a9fe"),  # Oracle
 )
+# How such addresses begin, by their size: the prefixes are of whole bytes.
+_METADATA_PREFIXES = {
+    size: tuple(
+        network.network_address.packed[: network.prefixlen // 8]
+        for network in _METADATA
+        if network.max_prefixlen == 8 * size
+    )
+    for size in (4, 16)
+}
 
 
 def embedded(address: bytes) -> bytes | None:
@@ -55,10 +64,8 @@ class Reach:
         """Why the guest may not send to this address, which is of no guest; None if it may."""
         if address[0] in (0, 127) if len(address) == 4 else _is_special(address):
             return Reason.NO_ROUTE
-        if not self._metadata:
-            parsed = ip_address(address)
-            if any(parsed in network for network in _METADATA):
-                return Reason.PROHIBITED
+        if not self._metadata and address.startswith(_METADATA_PREFIXES[len(address)]):
+            return Reason.PROHIBITED
         if address in self._refused:
             return Reason.PROHIBITED
         return None
