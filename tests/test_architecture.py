@@ -47,13 +47,8 @@ VALUES = {
 APART = {"control", "hardening"}
 SANS_IO = {"wire", "tcp", "stack"}
 IO = {"asyncio", "os", "select", "selectors", "socket", "subprocess", "threading", "time"}
-DEPENDENCIES = {
-    "dns",
-    "pyroute2",
-    "pytun",
-    "uvloop",
-}  # as in pyproject.toml, by the names of their modules
-SLOW = {"dns": "host", "pyroute2": "netns", "pytun": "netns"}  # to import: this room alone does
+DEPENDENCIES = {"dns", "pytun", "uvloop"}  # as in pyproject.toml, by the names of their modules
+SLOW = {"dns": "host", "pytun": "netns"}  # to import: this room alone does
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ def test_the_tree_was_read() -> None:
         ("rootlessnet.config", "from rootlessnet.errors import UsageError"),
         ("rootlessnet.host.tap", "import asyncio, uvloop\nfrom rootlessnet.stack.udp import Flow"),
         ("rootlessnet.netns.interface", "def make():\n    import pytun"),
-        ("rootlessnet.netns.child", "if TYPE_CHECKING:\n    from pyroute2.netlink import nlmsg"),
+        ("rootlessnet.netns.child", "if TYPE_CHECKING:\n    from pytun import TunTapDevice"),
         ("rootlessnet.cli.main", "from rootlessnet import __version__"),
         ("rootlessnet.control.server", "import asyncio\nfrom rootlessnet.words import quoted"),
         ("rootlessnet.app", "from rootlessnet.control.server import Server"),
@@ -120,7 +115,7 @@ def test_what_the_rules_allow(importer: str, source: str) -> None:
         ),
         ("rootlessnet.tcp.engine", "import uvloop", "is no part of the standard library"),
         ("rootlessnet.host.tap", "import scapy.all", "is no dependency"),
-        ("rootlessnet.netns.child", "try:\n  import pyroute2\nfinally: pass", "inside a function"),
+        ("rootlessnet.netns.child", "try:\n  import pytun\nfinally: pass", "inside a function"),
         ("rootlessnet.host.tap", "def f():\n  from pytun import IFF_TAP", "is for netns alone"),
         ("rootlessnet.app", "def f():\n  import dns.message", "is for host alone"),
         ("rootlessnet.host.dns.own_names", "import dns.message", "inside a function"),

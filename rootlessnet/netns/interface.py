@@ -1,6 +1,6 @@
-"""Making the guest's TAP device and giving it its address: all that pytun and pyroute2 do here.
+"""Making the guest's TAP device and giving it its address.
 
-Both are imported when first needed, by a process that ends soon: nobody else pays for them.
+pytun is imported when first needed, by a process that ends soon: nobody else pays for it.
 
 Read: rtnetlink(7), Documentation/networking/tuntap.rst.
 """
@@ -15,8 +15,15 @@ from pathlib import Path
 from rootlessnet.addressing import Plan6
 from rootlessnet.config import NetworkConfig
 from rootlessnet.errors import RootlessnetError
-from rootlessnet.netns.rtnetlink import Rtnetlink
+from rootlessnet.netns.rtnetlink import (
+    IFLA_ADDRESS,
+    IFLA_MTU,
+    IFLA_NET_NS_FD,
+    IFLA_TXQLEN,
+    Rtnetlink,
+)
 from rootlessnet.netns.tap import Tap
+from rootlessnet.words import HostAddress
 
 # Frames that wait for the stack. The kernel's own default of 1000 drops in bursts, silently.
 TX_QUEUE_LENGTH = 10_000
@@ -50,7 +57,7 @@ def make_tap(name: str) -> Tap:
 def move(name: str, netns: int) -> None:
     """Move the interface `name` to the network namespace that the descriptor `netns` refers to."""
     with _netlink(f"interface {name!r} exists there already: choose another --tap-name") as netlink:
-        netlink.set_link(socket.if_nametoindex(name), {"IFLA_NET_NS_FD": netns})
+        netlink.set_link(socket.if_nametoindex(name), {IFLA_NET_NS_FD: netns})
 
 
 def exists(name: str) -> bool:
@@ -65,7 +72,7 @@ def exists(name: str) -> bool:
 def deepen_queue(name: str) -> None:
     """Let more frames wait for the stack. Raises `RootlessnetError`."""
     with _netlink() as netlink:
-        netlink.set_link(socket.if_nametoindex(name), {"IFLA_TXQLEN": TX_QUEUE_LENGTH})
+        netlink.set_link(socket.if_nametoindex(name), {IFLA_TXQLEN: TX_QUEUE_LENGTH})
 
 
 def require_free(network: NetworkConfig) -> None:
@@ -73,7 +80,7 @@ def require_free(network: NetworkConfig) -> None:
     configured beforehand, has the guest's address in this network namespace.
     """
     with _netlink() as netlink:
-        if str(network.guest) in _addresses_of_others(netlink, network, socket.AF_INET):
+        if network.guest in _addresses_of_others(netlink, network, socket.AF_INET):
             raise RootlessnetError(
                 f"{network.guest} is the address of another interface there: "
                 "choose another network with --cidr"
@@ -81,14 +88,16 @@ def require_free(network: NetworkConfig) -> None:
         plan6 = network.plan6
         if plan6 is None:
             return
-        if str(plan6.guest) in _addresses_of_others(netlink, network, socket.AF_INET6):
+        if plan6.guest in _addresses_of_others(netlink, network, socket.AF_INET6):
             raise RootlessnetError(
                 f"{plan6.guest} is the address of another interface there: "
                 "choose another network with --cidr6"
             )
 
 
-def _addresses_of_others(netlink: Rtnetlink, network: NetworkConfig, family: int) -> set[object]:
+def _addresses_of_others(
+    netlink: Rtnetlink, network: NetworkConfig, family: int
+) -> set[HostAddress]:
     own = socket.if_nametoindex(network.tap_name) if exists(network.tap_name) else 0
     return {address for address, index in netlink.addresses(family) if index != own}
 
@@ -108,18 +117,12 @@ def configure(network: NetworkConfig, mac: bytes | None = None) -> bool:
         tap = socket.if_nametoindex(network.tap_name)
         netlink.set_link(socket.if_nametoindex("lo"), {}, up=True)
         if mac is not None:
-            netlink.set_link(tap, {"IFLA_ADDRESS": mac.hex(":")})
-        queue = {"IFLA_MTU": network.mtu, "IFLA_TXQLEN": TX_QUEUE_LENGTH}
+            netlink.set_link(tap, {IFLA_ADDRESS: mac})
+        queue = {IFLA_MTU: network.mtu, IFLA_TXQLEN: TX_QUEUE_LENGTH}
         netlink.set_link(tap, queue, up=True)
-        guest = str(network.guest)
-        broadcast = str(network.cidr.broadcast_address)
-        netlink.replace_address(  # it may be there already, on an interface made beforehand
-            tap,
-            socket.AF_INET,
-            network.cidr.prefixlen,
-            {"IFA_LOCAL": guest, "IFA_ADDRESS": guest, "IFA_BROADCAST": broadcast},
-        )
-        _add_default_route(netlink, tap, socket.AF_INET, str(network.gateway))
+        # It may be there already, on an interface made beforehand.
+        netlink.replace_address(tap, network.guest, network.cidr)
+        _add_default_route(netlink, tap, socket.AF_INET, network.gateway)
         return plan6 is not None and _add_ipv6(netlink, tap, plan6, is_wanted=bool(network.ipv6))
 
 
@@ -131,11 +134,9 @@ def _settle_ipv6(name: str) -> None:
 
 def _add_ipv6(netlink: Rtnetlink, tap: int, plan: Plan6, *, is_wanted: bool) -> bool:
     """Address and default route; whether that worked. Raises RootlessnetError if it is wanted."""
-    family = socket.AF_INET6
-    address = {"IFA_ADDRESS": str(plan.guest)}
     try:
-        netlink.replace_address(tap, family, plan.cidr.prefixlen, address, flags=_NODAD)
-        _add_default_route(netlink, tap, family, str(plan.gateway))
+        netlink.replace_address(tap, plan.guest, plan.cidr, _NODAD)
+        _add_default_route(netlink, tap, socket.AF_INET6, plan.gateway)
     except FileExistsError:
         raise RootlessnetError(
             "the namespace has an IPv6 default route already: "
@@ -151,10 +152,10 @@ def _add_ipv6(netlink: Rtnetlink, tap: int, plan: Plan6, *, is_wanted: bool) -> 
     return True
 
 
-def _add_default_route(netlink: Rtnetlink, tap: int, family: int, gateway: str) -> None:
+def _add_default_route(netlink: Rtnetlink, tap: int, family: int, gateway: HostAddress) -> None:
     """Unless the TAP has it already. Raises FileExistsError when another interface has one."""
     if (gateway, tap) not in netlink.default_routes(family):
-        netlink.add_default_route(family, gateway, tap)
+        netlink.add_default_route(gateway, tap)
 
 
 def lead_back(network: NetworkConfig, mark: int, preference: int) -> None:

@@ -11,7 +11,7 @@ from rootlessnet.cli.main import main
 from rootlessnet.errors import CommandError, RootlessnetError
 from tests.cli.conftest import Rooms
 
-HEAVY = {"asyncio", "uvloop", "pyroute2", "pytun", "shutil", "subprocess"}
+HEAVY = {"asyncio", "uvloop", "pytun", "shutil", "subprocess"}
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import closing
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
@@ -20,11 +21,15 @@ def netlink() -> Iterator[Rtnetlink]:
 
 
 def test_addresses_come_with_their_interfaces(netlink: Rtnetlink) -> None:
-    assert ("127.0.0.1", socket.if_nametoindex("lo")) in netlink.addresses(socket.AF_INET)
+    assert (IPv4Address("127.0.0.1"), socket.if_nametoindex("lo")) in netlink.addresses(
+        socket.AF_INET
+    )
 
 
 def test_a_dump_has_one_family(netlink: Rtnetlink) -> None:
-    assert all(":" in str(address) for address, _ in netlink.addresses(socket.AF_INET6))
+    assert all(
+        isinstance(address, IPv6Address) for address, _ in netlink.addresses(socket.AF_INET6)
+    )
 
 
 def test_one_socket_serves_one_request_after_the_other(netlink: Rtnetlink) -> None:
@@ -35,7 +40,7 @@ def test_one_socket_serves_one_request_after_the_other(netlink: Rtnetlink) -> No
 def test_what_the_kernel_refuses_is_an_error(netlink: Rtnetlink) -> None:
     # The latter to a user who may not ask for such a thing at all.
     with pytest.raises(OSError, match=r"No such device|Operation not permitted"):
-        netlink.set_link(NOBODY, {"IFLA_MTU": 1500})
+        netlink.set_link(NOBODY, {rtnetlink.IFLA_MTU: 1500})
     assert netlink.addresses(socket.AF_INET)  # and the socket goes on
 
 
@@ -43,3 +48,10 @@ def test_messages_begin_at_multiples_of_four() -> None:
     first = struct.pack("=IHHIIB", 17, 20, 0, 0, 0, 7)
     second = struct.pack("=IHHIIi", 20, 3, 0, 0, 0, 0)
     assert list(rtnetlink.split(first + bytes(3) + second)) == [(20, first), (3, second)]
+
+
+def test_attributes_begin_at_multiples_of_four() -> None:
+    head, first, second = bytes(7), struct.pack("=HHB", 5, 1, 8), struct.pack("=HHI", 8, 4, 9)
+    message = struct.pack("=IHHII", 40, 16, 0, 0, 0) + head + bytes(1) + first + bytes(3) + second
+    told = rtnetlink.read_attributes(message, struct.Struct("=7x"))
+    assert told == {1: b"\x08", 4: struct.pack("=I", 9)}
