@@ -174,6 +174,7 @@ def _run(
             _harden(instance, served)
         instance.announce()
         gc.freeze()  # what start-up made stays: the collector need not look at it again
+        gc.enable()  # which our script puts off until here
         status = loop.run_until_complete(instance.wait())
     ended_alike = status.signal in _OF_THE_KEYBOARD and status.signal in signals.received
     return status if ended_alike else ExitStatus(status)

@@ -65,7 +65,7 @@ class Configurer:
     def _make_tap(self) -> Tap:
         network = self._config.network
         try:
-            made = interface.make_tap(network.tap_name)
+            made = interface.make_tap(network.tap_name, persistent=True)
         except OSError as error:
             from rootlessnet.netns import prerequisites
 

@@ -34,8 +34,9 @@ _SETTLED = {"dad_transmits": "0", "accept_ra": "0", "autoconf": "0"}
 _NODAD = 0x02  # IFA_F_NODAD of <linux/if_addr.h>
 
 
-def make_tap(name: str) -> Tap:
-    """Make the TAP device `name` in this process's network namespace.
+def make_tap(name: str, *, persistent: bool = False) -> Tap:
+    """Make the TAP device `name` in this process's network namespace. One that is `persistent` goes
+    with the namespace, not with its descriptor.
 
     Raises `OSError`: `prerequisites.explain_tap` says why.
     """
@@ -50,6 +51,9 @@ def make_tap(name: str) -> Tap:
             raise
         vnet = False  # not every emulation of Linux has the header
         device = pytun.TunTapDevice(name, flags)
+    if persistent:
+        with suppress(OSError):  # nor this
+            device.persist(True)
     # pytun closes its descriptor with the object, and would let it survive an exec.
     return Tap(os.dup(device.fileno()), device.hwaddr, vnet)
 

@@ -422,6 +422,11 @@ def test_run(script: str, said: str) -> None:
 OWN_PIDS = "RunConfig(tuple(sys.argv[1:]), pid_namespace=False)"
 
 
+def test_garbage_is_looked_for_from_the_first_packet_on() -> None:
+    text = RUN.replace("import sys", "import gc, sys\n\ngc.disable()")
+    assert run_program(f"{text}\nprint(gc.isenabled())", "true").stdout == "0 None\nTrue\n"
+
+
 def test_serve() -> None:
     text = """
 import sys

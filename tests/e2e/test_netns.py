@@ -159,6 +159,12 @@ def test_refusal_is_one_line(family: Family, obstacle: str, remedy: str) -> None
 # What the command finds
 
 
+def test_end_does_not_wait_for_the_interface(family: Family) -> None:
+    """The kernel removes it with the namespace, on a thread of its own."""
+    done = family.run("ip", "-details", "link", "show", "tap0")
+    assert " persist on " in done.stdout
+
+
 def test_default_route(family: Family) -> None:
     done = family.run("cat", "/proc/net/route")
     assert "tap0\t00000000\t0202000A" in done.stdout
