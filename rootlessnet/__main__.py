@@ -24,7 +24,7 @@ def main() -> NoReturn:
     # after an interrupt: the children of a process that dies end by themselves.
     if callable(signal.getsignal(signal.SIGINT)):
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # Of what is made until a network runs next to nothing is garbage, and to look for it takes 6 ms.
+    # Next to nothing of what a start makes is garbage, and to look for it takes 6 ms.
     gc.disable()
     _occupy_standard_descriptors()
     _undo_locale_coercion()

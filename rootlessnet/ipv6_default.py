@@ -11,14 +11,13 @@ Read: RFC 4193, proc(5) for /proc/net/if_inet6 and ipv6_route.
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv6Network
-from pathlib import Path
 from typing import TypeVar
 
 from rootlessnet.addressing import DEFAULT_CIDR6
 from rootlessnet.config import MTU_MIN_6, AttachConfig, NetworkConfig, RunConfig
 from rootlessnet.errors import RootlessnetError
 
-PROC_NET = Path("/proc/net")
+PROC_NET = "/proc/net"
 
 _CANDIDATES = 16  # networks that are tried
 _SITE = 48  # bits of a prefix; a route of fewer leads to more than one site
@@ -31,7 +30,7 @@ def settled(config: Config) -> Config:
     return replace(config, network=settled_network(config.network))
 
 
-def settled_network(network: NetworkConfig, proc_net: Path = PROC_NET) -> NetworkConfig:
+def settled_network(network: NetworkConfig, proc_net: str = PROC_NET) -> NetworkConfig:
     """The same for the network alone. `ipv6` stays None where the namespace still has a say."""
     wanted = network.ipv6
     if wanted is None and (network.mtu < MTU_MIN_6 or not _host_has_ipv6(proc_net)):
@@ -55,29 +54,30 @@ def _candidates() -> Iterator[IPv6Network]:
         yield IPv6Network((first + (number << 64), DEFAULT_CIDR6.prefixlen))
 
 
-def _host_has_ipv6(proc_net: Path) -> bool:
+def _host_has_ipv6(proc_net: str) -> bool:
     return any(
         not (one.network_address.is_loopback or one.network_address.is_link_local)
         for one in _addresses(proc_net)
     )
 
 
-def _addresses(proc_net: Path) -> Iterator[IPv6Network]:
+def _addresses(proc_net: str) -> Iterator[IPv6Network]:
     """Those of the host's interfaces."""
-    for line in _lines(proc_net / "if_inet6"):
+    for line in _lines(f"{proc_net}/if_inet6"):
         yield IPv6Network(int(line.split()[0], 16))
 
 
-def _routes(proc_net: Path) -> Iterator[IPv6Network]:
+def _routes(proc_net: str) -> Iterator[IPv6Network]:
     """Where the host has routes to, but for those to nearly everywhere."""
-    for line in _lines(proc_net / "ipv6_route"):
+    for line in _lines(f"{proc_net}/ipv6_route"):
         destination, length, *_ = line.split()
         if int(length, 16) >= _SITE:
             yield IPv6Network((int(destination, 16), int(length, 16)), strict=False)
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: str) -> list[str]:
     try:
-        return path.read_text().splitlines()
+        with open(path) as file:
+            return file.read().splitlines()
     except OSError:  # a kernel without IPv6
         return []

@@ -34,7 +34,7 @@ def give(host: Path, *addresses: str, routes: tuple[str, ...] = ()) -> Path:
 
 def outcome(host: Path, **options: object) -> IPv6Network | None:
     """The guest's network."""
-    plan = settled_network(NetworkConfig(**options), host).plan6  # type: ignore[arg-type]
+    plan = settled_network(NetworkConfig(**options), str(host)).plan6  # type: ignore[arg-type]
     return None if plan is None else plan.cidr
 
 
@@ -73,7 +73,7 @@ def test_what_was_said_counts(host: Path) -> None:
 @pytest.mark.parametrize("ipv6", [None, True])
 def test_whether_it_was_said_stays_known(host: Path, ipv6: bool | None) -> None:
     """The namespace may have a say where nobody else has."""
-    assert settled_network(NetworkConfig(ipv6=ipv6), give(host, GLOBAL)).ipv6 is ipv6
+    assert settled_network(NetworkConfig(ipv6=ipv6), str(give(host, GLOBAL))).ipv6 is ipv6
 
 
 @pytest.mark.parametrize(

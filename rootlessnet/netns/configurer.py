@@ -10,16 +10,23 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from rootlessnet.config import RunConfig
 from rootlessnet.errors import RootlessnetError
-from rootlessnet.netns import inbound, interface, processes, syscalls, tap, user_namespace
+from rootlessnet.netns import (
+    inbound,
+    interface,
+    kernel_file,
+    processes,
+    syscalls,
+    tap,
+    user_namespace,
+)
 from rootlessnet.netns.init import Init
 from rootlessnet.netns.messages import Channel, Kind, Message
 from rootlessnet.netns.tap import Tap
 
-_IPV4_SETTINGS = Path("/proc/sys/net/ipv4")
+_IPV4_SETTINGS = "/proc/sys/net/ipv4"
 _PING_GROUP_MAX = 2**31 - 1  # the largest that every kernel takes
 
 
@@ -76,7 +83,7 @@ class Configurer:
                 interface.lead_back(network, inbound.MARK, inbound.PREFERENCE)
                 inbound.appear_as_gateway()
         # As far as the kernel has them: ping without privilege, and servers on their usual ports.
-        first, last = user_namespace.group_range(Path("/proc/self/gid_map").read_text())
+        first, last = user_namespace.group_range(kernel_file.read("/proc/self/gid_map"))
         _set_ipv4("ping_group_range", f"{first} {min(last, _PING_GROUP_MAX)}")
         _set_ipv4("ip_unprivileged_port_start", "0")
         return replace(made, ipv6=has_ipv6)
@@ -84,4 +91,4 @@ class Configurer:
 
 def _set_ipv4(name: str, value: str) -> None:
     with suppress(OSError):
-        (_IPV4_SETTINGS / name).write_text(value)
+        kernel_file.write(f"{_IPV4_SETTINGS}/{name}", value)

@@ -15,28 +15,29 @@ Documentation/networking/ip-sysctl.rst.
 import socket
 from contextlib import suppress
 from ipaddress import IPv4Address
-from pathlib import Path
+
+from rootlessnet.netns import kernel_file
 
 MARK = 0x726E6574  # "rnet": a number that nobody else is likely to choose, of a table as well
 PREFERENCE = 1  # of the rule: before those of programs in the guest, such as a VPN's
 
-_SETTINGS = Path("/proc/sys/net/ipv4")
-_ACCEPT = _SETTINGS / "tcp_fwmark_accept"
+_SETTINGS = "/proc/sys/net/ipv4"
+_ACCEPT = f"{_SETTINGS}/tcp_fwmark_accept"
 _LOOPBACK = "127.0.0.1"
 
 
 def appear_as_gateway() -> None:
     """Make the settings, once there is the rule. Raises OSError where that is not possible."""
     # Ports of an address other than the loopback's are not used anew for a minute otherwise.
-    (_SETTINGS / "tcp_tw_reuse").write_text("1")
-    (_SETTINGS / "fwmark_reflect").write_text("1")  # a refusal has the mark as well
-    _ACCEPT.write_text("1")
+    kernel_file.write(f"{_SETTINGS}/tcp_tw_reuse", "1")
+    kernel_file.write(f"{_SETTINGS}/fwmark_reflect", "1")  # a refusal has the mark as well
+    kernel_file.write(_ACCEPT, "1")
 
 
 def source(gateway: IPv4Address) -> str:
     """The address that an IPv4 socket of these is to have."""
     with suppress(OSError):
-        if _ACCEPT.read_text().strip() == "1":
+        if kernel_file.read(_ACCEPT).strip() == "1":
             return str(gateway)
     return _LOOPBACK
 

@@ -17,16 +17,16 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from rootlessnet.config import NetworkConfig
 from rootlessnet.errors import RootlessnetError
+from rootlessnet.netns import kernel_file
 from rootlessnet.netns.child import Child
 from rootlessnet.netns.messages import DESCRIPTORS_MAX, Channel, Kind, Message
 from rootlessnet.to_host import ToHost
 
 _NETLINK_SOCK_DIAG = 4
-_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
 _LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _WITHOUT_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 _BACKLOG = 65535  # the kernel cuts it to net.core.somaxconn
@@ -66,7 +66,7 @@ def hand_over(network: NetworkConfig, channel: Channel) -> None:
         return
     with ExitStack() as stack:
         made = [stack.enter_context(one) for one in _make(network)]
-        ports = " ".join(_EPHEMERAL.read_text().split())
+        ports = " ".join(kernel_file.read(_EPHEMERAL).split())
         for first in range(0, len(made), DESCRIPTORS_MAX):
             batch = made[first : first + DESCRIPTORS_MAX]
             descriptors = tuple(one.fileno() for one in batch)

@@ -10,11 +10,11 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
 
 from rootlessnet.addressing import Plan6
 from rootlessnet.config import NetworkConfig
 from rootlessnet.errors import RootlessnetError
+from rootlessnet.netns import kernel_file
 from rootlessnet.netns.rtnetlink import (
     IFLA_ADDRESS,
     IFLA_MTU,
@@ -28,7 +28,7 @@ from rootlessnet.words import HostAddress
 # Frames that wait for the stack. The kernel's own default of 1000 drops in bursts, silently.
 TX_QUEUE_LENGTH = 10_000
 
-_IPV6_SETTINGS = Path("/proc/sys/net/ipv6/conf")
+_IPV6_SETTINGS = "/proc/sys/net/ipv6/conf"
 # The guest's address is settled: nobody is to be asked whether it is free, and no router for more.
 _SETTLED = {"dad_transmits": "0", "accept_ra": "0", "autoconf": "0"}
 _NODAD = 0x02  # IFA_F_NODAD of <linux/if_addr.h>
@@ -133,7 +133,7 @@ def configure(network: NetworkConfig, mac: bytes | None = None) -> bool:
 def _settle_ipv6(name: str) -> None:
     for setting, value in _SETTLED.items():
         with suppress(OSError):  # a kernel without IPv6, or a /proc that is read-only
-            (_IPV6_SETTINGS / name / setting).write_text(value)
+            kernel_file.write(f"{_IPV6_SETTINGS}/{name}/{setting}", value)
 
 
 def _add_ipv6(netlink: Rtnetlink, tap: int, plan: Plan6, *, is_wanted: bool) -> bool:

@@ -12,10 +12,9 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from rootlessnet.errors import RootlessnetError
-from rootlessnet.netns import syscalls
+from rootlessnet.netns import kernel_file, syscalls
 
 _NS_GET_PARENT = 0xB702
 
@@ -57,13 +56,13 @@ def fork() -> int:
 def children() -> Iterator[int]:
     """The process ids of this process's children, the unreaped dead included."""
     me = os.getpid()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
+    for name in os.listdir("/proc"):
+        if name.isdigit():
             with suppress(OSError):  # it ended meanwhile
-                stat = (entry / "stat").read_text(errors="replace")
+                stat = kernel_file.read(f"/proc/{name}/stat")
                 _, parent, *_ = stat.rpartition(")")[2].split()  # a name may contain anything
                 if int(parent) == me:
-                    yield int(entry.name)
+                    yield int(name)
 
 
 def end_children(belongs: Callable[[int], bool] = lambda pid: True) -> None:
@@ -84,9 +83,9 @@ def minds(pid: int, number: int) -> bool:
     signal's own effect. /proc must show the PID namespace that `pid` is of.
     """
     with suppress(OSError):  # it ended, or there is no /proc
-        for line in Path(f"/proc/{pid}/status").read_bytes().splitlines():
-            name, _, mask = line.partition(b":")
-            if name in (b"SigBlk", b"SigIgn", b"SigCgt") and int(mask, 16) >> number - 1 & 1:
+        for line in kernel_file.read(f"/proc/{pid}/status").split("\n"):
+            name, _, mask = line.partition(":")
+            if name in ("SigBlk", "SigIgn", "SigCgt") and int(mask, 16) >> number - 1 & 1:
                 return True
     return False
 

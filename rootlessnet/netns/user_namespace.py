@@ -9,11 +9,9 @@ Read: user_namespaces(7), "Defining user and group ID mappings".
 """
 
 import os
-from pathlib import Path
 
-from rootlessnet.netns import processes, syscalls
+from rootlessnet.netns import kernel_file, processes, syscalls
 
-_PROC_SELF = Path("/proc/self")
 _KINDS = ("gid", "uid")  # in the order of writing
 
 
@@ -31,15 +29,15 @@ def enter(other_namespaces: int, *, map_user: bool) -> None:
     else:
         syscalls.unshare(flags)
     if not is_mapped("gid"):
-        (_PROC_SELF / "setgroups").write_text("deny")
-        (_PROC_SELF / "gid_map").write_text(single_map(group if map_user else 0, group))
+        kernel_file.write("/proc/self/setgroups", "deny")
+        kernel_file.write("/proc/self/gid_map", single_map(group if map_user else 0, group))
     if not is_mapped("uid"):
-        (_PROC_SELF / "uid_map").write_text(single_map(user if map_user else 0, user))
+        kernel_file.write("/proc/self/uid_map", single_map(user if map_user else 0, user))
 
 
 def is_mapped(kind: str) -> bool:
     """Whether this process's user namespace has a map of `kind`, "uid" or "gid"."""
-    return bool((_PROC_SELF / f"{kind}_map").read_text())
+    return bool(kernel_file.read(f"/proc/self/{kind}_map"))
 
 
 def single_map(inside: int, outside: int) -> str:
@@ -68,7 +66,7 @@ def group_range(current: str) -> tuple[int, int]:
 
 def _unshare_and_have_mapped(flags: int) -> None:
     """Unshare, and have a child that stayed outside write the maps, as far as it may."""
-    maps = {kind: identity_map((_PROC_SELF / f"{kind}_map").read_text()) for kind in _KINDS}
+    maps = {kind: identity_map(kernel_file.read(f"/proc/self/{kind}_map")) for kind in _KINDS}
     target = os.getpid()
     go_read, go_write = os.pipe()
     helper = processes.fork()
@@ -77,7 +75,7 @@ def _unshare_and_have_mapped(flags: int) -> None:
         if os.read(go_read, 1):  # else the one to map is gone
             for kind in _KINDS:
                 try:
-                    Path(f"/proc/{target}/{kind}_map").write_text(maps[kind])
+                    kernel_file.write(f"/proc/{target}/{kind}_map", maps[kind])
                 except OSError:
                     continue  # the caller sees the empty map, and writes the single one
         os._exit(0)
