@@ -4,8 +4,8 @@ possible, and who has which address in them.
 Read: slirp4netns(1) for the plan of IPv4, RFC 4193 for networks like the default one of IPv6.
 """
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple
 
 from rootlessnet.errors import UsageError
 from rootlessnet.words import HostAddress, address_or_none, number, quoted
@@ -30,8 +30,7 @@ _SPECIAL_NETWORKS: dict[IPv4Network | IPv6Network, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Plan6:
+class Plan6(NamedTuple):
     """The addresses of a guest that has IPv6."""
 
     cidr: IPv6Network

@@ -7,15 +7,14 @@ Read: resolv.conf(5).
 """
 
 import os
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 PATH = "/etc/resolv.conf"
 PORT = 53  # of every nameserver: the format has no word for another
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvConf:
+class ResolvConf(NamedTuple):
     """What a resolv.conf says. An IPv6 nameserver keeps its scope, as in fe80::1%eth0."""
 
     nameservers: tuple[IPv4Address | IPv6Address, ...] = ()

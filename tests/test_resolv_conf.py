@@ -1,7 +1,6 @@
 """The resolv.conf parser, on what is found in the wild and on anything else."""
 
 import os
-from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def test_what_makes_no_sense_is_skipped() -> None:
 
 
 def test_replacing_the_nameservers_keeps_the_rest() -> None:
-    conf = replace(resolv_conf.parse(SYSTEMD), nameservers=(IPv4Address("10.0.2.3"),))
+    conf = resolv_conf.parse(SYSTEMD)._replace(nameservers=(IPv4Address("10.0.2.3"),))
     assert str(conf) == "nameserver 10.0.2.3\nsearch lan example.org\noptions edns0 trust-ad\n"
 
 

@@ -14,7 +14,7 @@ import fcntl
 import os
 import socket
 import termios
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # linux/sockios.h, linux/prctl.h, linux/sched.h, bits/socket.h
 _SIOCGIFNAME, _SIOCGIFINDEX, _SIOCOUTQ = 0x8910, 0x8933, termios.TIOCOUTQ
@@ -27,11 +27,10 @@ _O_TMPFILE = 0o20000000
 _CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | _O_TMPFILE
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """A test: of the bits `mask` of the argument `index`, the lower half, to be one of `values`."""
+class Argument(NamedTuple):
+    """A test: of the bits `mask` of argument `number`, the lower half, to be one of `values`."""
 
-    index: int
+    number: int
     values: tuple[int, ...]
     mask: int = 0xFFFFFFFF
 

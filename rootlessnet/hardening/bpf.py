@@ -86,7 +86,7 @@ def _call(number: int, alternatives: Alternatives) -> Iterator[Instruction]:
                 (EQUAL, last - index, len(checks) + 1 if index == last else 0, value)
                 for index, value in enumerate(test.values)
             ]
-            load: list[Instruction] = [(LOAD, 0, 0, ARGUMENTS + 8 * test.index)]
+            load: list[Instruction] = [(LOAD, 0, 0, ARGUMENTS + 8 * test.number)]
             if test.mask != _ALL:
                 load.append((AND, 0, 0, test.mask))
             checks = load + compare + checks

@@ -7,7 +7,7 @@ Read: syscalls(2), arch/x86/entry/syscalls/syscall_64.tbl and scripts/syscall.tb
 """
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _COMMON = """\
 424 pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount
@@ -94,8 +94,7 @@ io_pgetevents rseq kexec_file_load
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Architecture:
+class Architecture(NamedTuple):
     """`audit` is its AUDIT_ARCH of linux/audit.h; `numbers` has its calls by their names."""
 
     audit: int

@@ -11,7 +11,8 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from rootlessnet import limits
 from rootlessnet.errors import RootlessnetError
@@ -25,8 +26,7 @@ _WITHOUT_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)  # what such a host sa
 _NAMES = {**errno.errorcode, socket.EAI_NONAME: "EAI_NONAME"}  # getaddrinfo(3) has its own
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(NamedTuple):
     """A forward that is settled, and the sockets that have its host port."""
 
     forward: Forward

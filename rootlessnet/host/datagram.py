@@ -17,8 +17,8 @@ import errno
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 
 from rootlessnet.host.reactor import BROKEN, LEVEL, Reactor
 from rootlessnet.stack.host import (
@@ -54,8 +54,7 @@ _ORIGIN_LOCAL = 1
 _ANCILLARY = socket.CMSG_SPACE(64)
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
+class _Options(NamedTuple):
     """What differs between the families, all of it at `level`."""
 
     level: int

@@ -15,7 +15,6 @@ Read: setns(2), network_namespaces(7), pidfd_open(2), tun(4), persistent devices
 import os
 import select
 from contextlib import suppress
-from dataclasses import replace
 
 from rootlessnet.config import AttachConfig
 from rootlessnet.errors import RootlessnetError
@@ -166,9 +165,9 @@ class _Visit:
         has_ipv6 = bool(self._network.ipv6)  # if it is configured by somebody else
         if config.configure:
             has_ipv6 = interface.configure(self._network, config.mac)
-            made = replace(made, mac=config.mac or made.mac)
+            made = made._replace(mac=config.mac or made.mac)
         keeps_namespace = exists or self._network.needs_sockets_inside
-        made = replace(made, ipv6=has_ipv6, keeps_namespace=keeps_namespace)
+        made = made._replace(ipv6=has_ipv6, keeps_namespace=keeps_namespace)
         tap.hand_over(made, self._network, channel)
 
     def _open(self, path: str) -> int:

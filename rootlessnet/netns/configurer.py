@@ -9,7 +9,6 @@ import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 
 from rootlessnet.config import RunConfig
 from rootlessnet.errors import RootlessnetError
@@ -86,7 +85,7 @@ class Configurer:
         first, last = user_namespace.group_range(kernel_file.read("/proc/self/gid_map"))
         _set_ipv4("ping_group_range", f"{first} {min(last, _PING_GROUP_MAX)}")
         _set_ipv4("ip_unprivileged_port_start", "0")
-        return replace(made, ipv6=has_ipv6)
+        return made._replace(ipv6=has_ipv6)
 
 
 def _set_ipv4(name: str, value: str) -> None:

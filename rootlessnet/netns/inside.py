@@ -16,7 +16,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rootlessnet.config import NetworkConfig
 from rootlessnet.errors import RootlessnetError
@@ -32,8 +32,7 @@ _WITHOUT_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 _BACKLOG = 65535  # the kernel cuts it to net.core.somaxconn
 
 
-@dataclass(frozen=True, slots=True)
-class Inside:
+class Inside(NamedTuple):
     """The parent's, to be closed by it: `sockets` are the one that asks (AF_NETLINK), if ports are
     to be published as they appear, and those at which the ports of the host are found, each bound
     to its port of the guest. `ephemeral` are the ports that the guest's kernel gives away.

@@ -11,8 +11,8 @@ import os
 import select
 import socket
 import struct
-from dataclasses import dataclass
 from enum import IntEnum, auto
+from typing import NamedTuple
 
 from rootlessnet.errors import CommandError, RootlessnetError
 
@@ -50,8 +50,7 @@ class Kind(IntEnum):
     DONE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One datagram."""
 
     kind: Kind

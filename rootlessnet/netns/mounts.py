@@ -18,7 +18,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from rootlessnet import resolv_conf
 from rootlessnet.errors import RootlessnetError
@@ -186,7 +185,7 @@ class GuestResolvConf:
         return self._text()
 
     def _text(self) -> bytes:
-        return str(replace(self._host, nameservers=(self._nameserver,))).encode()
+        return str(self._host._replace(nameservers=(self._nameserver,))).encode()
 
 
 class GuestHosts:

@@ -1,7 +1,7 @@
 """What carries a guest's frames, and what the stack must know to use it."""
 
 import os
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rootlessnet.config import NetworkConfig
 from rootlessnet.netns import inside
@@ -10,8 +10,7 @@ from rootlessnet.netns.inside import Inside
 from rootlessnet.netns.messages import Channel, Kind, Message
 
 
-@dataclass(frozen=True, slots=True)
-class Tap:
+class Tap(NamedTuple):
     """The descriptor of a TAP device. `mac` is the guest's own hardware address (6 bytes).
 
     `vnet`: every frame carries the 10-byte virtio-net header. `ipv6`: it has an address of IPv6,
@@ -26,7 +25,7 @@ class Tap:
     vnet: bool
     ipv6: bool = False
     keeps_namespace: bool = False
-    inside: Inside = field(default_factory=Inside)
+    inside: Inside = Inside()
 
     def message(self) -> Message:
         """For the process that is to have it; what is `inside` has messages of its own."""
@@ -46,8 +45,7 @@ class Tap:
         self.inside.close()
 
 
-@dataclass(frozen=True, slots=True)
-class FrameListener:
+class FrameListener(NamedTuple):
     """The descriptor of a SOCK_SEQPACKET socket that listens for the guest. Whoever receives one
     owns `fd`.
     """

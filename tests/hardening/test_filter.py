@@ -9,7 +9,6 @@ import signal
 import socket
 import termios
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -149,7 +148,7 @@ def test_arguments_are_judged_as_the_list_says(
         st.lists(interesting | mixed | word, min_size=6, max_size=6)
     )
     fits = any(
-        all(arguments[test.index] & test.mask in test.values for test in tests)
+        all(arguments[test.number] & test.mask in test.values for test in tests)
         for tests in alternatives
     )
     assert (judge(machine, name, *arguments) == bpf.ALLOW) == fits
@@ -165,7 +164,7 @@ def test_anybody_may_be_signalled_where_nobody_is_named(machine: Architecture) -
 @MACHINES
 def test_calls_of_other_kinds(machine: Architecture) -> None:
     program = compiled(machine)
-    foreign = replace(machine, audit=0x40000003)  # i386
+    foreign = machine._replace(audit=0x40000003)  # i386
     assert verdict(program, foreign, machine.numbers["read"]) == bpf.KILL
     assert verdict(program, machine, 0x40000000 | machine.numbers["read"]) == bpf.KILL  # x32
     assert verdict(program, machine, machine.last + 1) == bpf.NO_SUCH_CALL
