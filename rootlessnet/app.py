@@ -22,14 +22,11 @@ from rootlessnet.exit_status import ExitStatus
 from rootlessnet.forward import Forward, parse_forwards
 from rootlessnet.host.dns.names import HostNames
 from rootlessnet.host.forwards import Forwards
-from rootlessnet.host.frame_link import FrameLink
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.sockets import HostSockets
 from rootlessnet.host.sources import Sources
 from rootlessnet.host.tap import Tap as TapDevice
 from rootlessnet.log import Log
-from rootlessnet.netns.attach import Attachment
-from rootlessnet.netns.given import Given
 from rootlessnet.netns.inside import Inside
 from rootlessnet.netns.launch import Guest
 from rootlessnet.netns.tap import Link, Tap
@@ -43,8 +40,11 @@ from rootlessnet.words import HostAddress
 if TYPE_CHECKING:
     from rootlessnet.control.api import Api
     from rootlessnet.control.description import InstanceDescription
+    from rootlessnet.host.frame_link import FrameLink
     from rootlessnet.host.own_addresses import OwnAddresses
     from rootlessnet.host.to_host import WaysToHost
+    from rootlessnet.netns.attach import Attachment
+    from rootlessnet.netns.given import Given
 
 _SECRET_SIZE = 16
 _LINGER = 10.0  # seconds without progress after which what a dead command has sent is given up
@@ -111,7 +111,9 @@ class Instance:
             self._device = TapDevice(self._reactor, link.fd, link.vnet, wanted.offload, log)
             mac, has_ipv6, inside = link.mac, link.ipv6, link.inside
         else:
-            self._device = FrameLink(self._reactor, link.fd)
+            from rootlessnet.host import frame_link  # which few ever need
+
+            self._device = frame_link.FrameLink(self._reactor, link.fd)
             mac = ethernet.BROADCAST  # until the guest says its own
             has_ipv6 = bool(wanted.ipv6)
         self._ending.callback(inside.close)
@@ -169,8 +171,8 @@ class Instance:
     def folders(self) -> tuple[str, ...]:
         """All in which it will remove its own sockets."""
         api = () if self._api is None else (self._api.folder,)
-        given = self._served.folders if isinstance(self._served, Given) else ()
-        return (*self.state_folders, *api, *given)
+        served = () if self._served is None else self._served.folders
+        return (*self.state_folders, *api, *served)
 
     def publish(self, *forwards: Forward | str) -> tuple[Forward, ...]:
         """Publish ports, all or none: Forwards, or texts like `8080:80`, `80` and `53:53/udp`.
@@ -296,7 +298,7 @@ class Instance:
         self._watch(guest.fileno(), guest.poll)
         self._listen()
 
-    def follow(self, attachment: Attachment | Given) -> None:
+    def follow(self, attachment: "Attachment | Given") -> None:
         """End with the namespace, or with its process if it was named by one, or when the exit
         descriptor is hung up. Raises RootlessnetError.
         """
@@ -338,7 +340,7 @@ class Instance:
                 os.write(config.ready_fd, b"1")
             os.close(config.ready_fd)
 
-    def _look_at(self, attachment: Attachment | Given) -> None:
+    def _look_at(self, attachment: "Attachment | Given") -> None:
         """End once the namespace is gone that nothing but descriptors of our own keeps alive."""
         if attachment.gone():
             self._end(ExitStatus(0))

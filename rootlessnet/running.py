@@ -11,6 +11,7 @@ import gc
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -26,11 +27,12 @@ from rootlessnet.host.faults import defect
 from rootlessnet.host.signals import Signals
 from rootlessnet.ipv6_default import settled
 from rootlessnet.log import Log
-from rootlessnet.netns.attach import Attachment
-from rootlessnet.netns.attach import attach as enter
-from rootlessnet.netns.given import Given
 from rootlessnet.netns.launch import Guest, launch
 from rootlessnet.netns.tap import Link
+
+if TYPE_CHECKING:
+    from rootlessnet.netns.attach import Attachment
+    from rootlessnet.netns.given import Given
 
 _M_TRIM_THRESHOLD = -1
 _KEPT = 64 << 20  # bytes
@@ -57,6 +59,8 @@ async def attach(config: AttachConfig, *, log: Log | None = None) -> Instance:
     """
     with limits.explained():
         limits.require_system()
+        from rootlessnet.netns.attach import attach as enter  # which `start` does not need
+
         config = settled(config)
         attachment = enter(config)
         instance = await _start(
@@ -67,7 +71,7 @@ async def attach(config: AttachConfig, *, log: Log | None = None) -> Instance:
 
 
 async def _start(
-    served: Guest | Attachment | Given,
+    served: "Guest | Attachment | Given",
     config: RunConfig | AttachConfig,
     begin: Callable[[Instance], None],
     log: Log | None,
@@ -90,7 +94,7 @@ async def _start(
     return instance
 
 
-async def _receive_link(served: Guest | Attachment | Given) -> Link:
+async def _receive_link(served: "Guest | Attachment | Given") -> Link:
     receiving = asyncio.get_running_loop().run_in_executor(None, served.receive_link)
     try:
         return await asyncio.shield(receiving)
@@ -118,7 +122,7 @@ def run_guest(
 
 
 def run_attachment(
-    attachment: Attachment | Given,
+    attachment: "Attachment | Given",
     config: AttachConfig,
     published: Callable[[Forward], None] | None,
     log: Log | None,
@@ -136,7 +140,7 @@ def run_attachment(
 
 
 def _run(
-    served: Guest | Attachment | Given,
+    served: "Guest | Attachment | Given",
     config: RunConfig | AttachConfig,
     begin: Callable[[Instance], None],
     published: Callable[[Forward], None] | None,
@@ -180,7 +184,7 @@ def _run(
     return status if ended_alike else ExitStatus(status)
 
 
-def _harden(instance: Instance, served: Guest | Attachment | Given) -> None:
+def _harden(instance: Instance, served: "Guest | Attachment | Given") -> None:
     """Give up what the instance does not need: this process has nothing else to do."""
     signalled = served.signalled if isinstance(served, Guest) else ()
     # Who may signal anybody must know whom to: without a PID namespace it looks into processes.

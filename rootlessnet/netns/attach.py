@@ -46,6 +46,8 @@ def attach(config: AttachConfig) -> "Attachment | Given":
 class Attachment:
     """The parent's side. Whoever has one must `close` it in the end."""
 
+    folders: tuple[str, ...] = ()  # where it will remove a socket
+
     def __init__(self, config: AttachConfig, target: int | str) -> None:
         self._network = config.network
         self._process = -1  # a pidfd, when the target is a process

@@ -40,6 +40,8 @@ def launch(config: RunConfig) -> "Guest":
 class Guest:
     """The guest's processes. Whoever has one must `close` it in the end."""
 
+    folders: tuple[str, ...] = ()  # where it will remove a socket
+
     def __init__(self, config: RunConfig) -> None:
         self._network = config.network
         self._pid_namespace = config.pid_namespace

@@ -422,6 +422,24 @@ def test_run(script: str, said: str) -> None:
 OWN_PIDS = "RunConfig(tuple(sys.argv[1:]), pid_namespace=False)"
 
 
+def test_a_run_imports_what_it_uses() -> None:
+    """Each of these would take its share of every start, and of the memory of every instance."""
+    imported = "print(*sys.modules.keys() - before)"
+    text = RUN.replace("import sys", "import sys\n\nbefore = set(sys.modules)")
+    done = run_program(f"{text}\n{imported}", "true")
+    modules = set(done.stdout.splitlines()[-1].split())
+    assert {"rootlessnet.netns.launch", "rootlessnet.host.tap"} <= modules
+    foreign = {"argparse", "dns", "json", "pathlib", "pwd", "pytun", "shutil", "tempfile"}
+    own = {
+        *("cli", "control.api", "control.client", "control.description", "netns.attach"),
+        *("netns.given", "netns.prerequisites", "netns.sandbox", "host.frame_link"),
+        *("host.loopback_address", "host.own_addresses", "host.port_holder", "host.publish_all"),
+        *("host.report", "host.sock_diag", "host.to_host", "stack.dhcp", "stack.dhcpv6"),
+        *("stack.router", "wire.dhcp", "wire.dhcpv6", "socket_file"),
+    }
+    assert not (foreign | {f"rootlessnet.{one}" for one in own}) & modules
+
+
 def test_garbage_is_looked_for_from_the_first_packet_on() -> None:
     text = RUN.replace("import sys", "import gc, sys\n\ngc.disable()")
     assert run_program(f"{text}\nprint(gc.isenabled())", "true").stdout == "0 None\nTrue\n"
