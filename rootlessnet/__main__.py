@@ -38,8 +38,9 @@ def main() -> NoReturn:
     number = getattr(status, "signal", None)
     if isinstance(number, int):
         _die_of(number)
-    gc.freeze()  # nor does the interpreter, at its end, need to look through what ends with it
-    sys.exit(status)
+    # Whatever had to be closed is, and output is written at once: the interpreter would take itself
+    # to pieces first, which takes 3 ms after `run`, and 10 where it still looks for garbage.
+    os._exit(status)
 
 
 def _occupy_standard_descriptors() -> None:
