@@ -39,6 +39,21 @@ def test_a_child_that_fails_is_explained_by_its_last_words() -> None:
         run_to_end(["sh", "-c", "echo first >&2; echo no tea >&2; exit 3"], MYSELF)
 
 
+def test_an_end_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sleep(seconds: float) -> None:
+        raise AssertionError(f"it is looked for after {seconds} s")
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert run_to_end(["sleep", "0.1"], MYSELF) > 0
+
+
+def test_a_child_that_does_not_end_is_not_waited_for_for_ever() -> None:
+    child = Child(["sleep", "1000"], MYSELF)
+    with pytest.raises(BenchError, match=r"^sleep did not end within 0\.01 s$"):
+        child.wait_for_success(0.01)
+    child.close()
+
+
 def test_a_child_that_ends_instead_of_answering_is_explained() -> None:
     child = Child(["sh", "-c", "printf half; echo no tea >&2"], MYSELF)
     try:
