@@ -63,7 +63,7 @@ for address in {ADDRESS} {OTHER_ADDRESS} {NAMESERVER}; do
     ip address add $address/32 dev lo
 done
 for address in {ADDRESS_6} {OTHER_ADDRESS_6}; do
-    ip -6 address add $address/128 dev lo
+    ip -6 address add $address/128 dev lo nodad
 done
 ip address add {INTERFACE_ADDRESS}/32 dev {INTERFACE}
 ip -6 address add {INTERFACE_ADDRESS_6}/128 dev {INTERFACE} nodad

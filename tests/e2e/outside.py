@@ -27,8 +27,8 @@ _SETUP = f"""
 ip link set lo up
 ip address add {ADDRESS}/32 dev lo
 ip address add {OTHER_ADDRESS}/32 dev lo
-ip -6 address add {ADDRESS_6}/128 dev lo
-ip -6 address add {IPV6.other_address}/128 dev lo
+ip -6 address add {ADDRESS_6}/128 dev lo nodad
+ip -6 address add {IPV6.other_address}/128 dev lo nodad
 """
 _OPEN_PING_SOCKETS = f"echo {_GROUP} {_GROUP} > /proc/sys/net/ipv4/ping_group_range\n"
 _KEEP = """

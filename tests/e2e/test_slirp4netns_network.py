@@ -24,7 +24,7 @@ GATEWAY = "10.0.2.2"
 @pytest.fixture
 def outside() -> Iterator[Outside]:
     """A host of the test's own, with a second address of IPv6."""
-    with make_outside("ip -6 address add 2001:db8::2/128 dev lo\n") as host:
+    with make_outside("ip -6 address add 2001:db8::2/128 dev lo nodad\n") as host:
         yield host
 
 
