@@ -390,6 +390,12 @@ class Instance:
                 self._loop, self._claim, self, self._config.network.bounds.control_clients
             )
 
+    def _read_all(self) -> None:
+        """Take all that the guest has sent."""
+        self._device.read_all()
+        if self._ways is not None:
+            self._ways.read_all()
+
     async def _linger(self, guest: Guest) -> None:
         """Let the guest's kernel send what the command has left to it.
 
@@ -401,9 +407,7 @@ class Instance:
             return
         if self._sockets.splices is not None:
             self._sockets.splices.end_supply()
-        self._device.read_all()
-        if self._ways is not None:
-            self._ways.read_all()
+        self._reactor.run(self._read_all)
         before = self._sockets.unfinished()
         patience = self._loop.time() + _LINGER
         while before and self._loop.time() < patience:

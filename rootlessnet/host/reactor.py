@@ -49,6 +49,7 @@ class Reactor:
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._added: set[int] = set()  # in this round
         self._deferred: list[Callable[[], None]] = []
+        self._last: list[Callable[[], None]] = []  # of this round
         self._gateway: Gateway | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed = inf
@@ -109,7 +110,23 @@ class Reactor:
 
     def after(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """Call back later, within a round."""
-        return self.loop.call_later(seconds, self._run, callback)
+        return self.loop.call_later(seconds, self.run, callback)
+
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Call back at the end of this round: all that is ready was handled by then. A callback
+        that is given twice is called twice.
+        """
+        self._last.append(callback)
+
+    def run(self, callback: Callable[[], None]) -> None:
+        """Call back now, in a round of its own, and not within another."""
+        if self._epoll.closed:
+            return
+        self.now = monotonic()
+        try:
+            callback()
+        finally:
+            self._settle()
 
     @property
     def closed(self) -> bool:
@@ -126,6 +143,7 @@ class Reactor:
         self._gateway = None
         self._callbacks.clear()
         self._deferred.clear()
+        self._last.clear()
 
     def _round(self) -> None:
         if self._epoll.closed:
@@ -171,21 +189,19 @@ class Reactor:
                 break
         return events
 
-    def _run(self, callback: Callable[[], None]) -> None:
-        if self._epoll.closed:
-            return
-        self.now = monotonic()
-        try:
-            callback()
-        finally:
-            self._settle()
-
     def _report(self, error: Exception) -> None:
         message = "a defect of rootlessnet, please report it"
         self.loop.call_exception_handler({"message": message, "exception": error})
 
     def _settle(self) -> None:
         """Send what is owed, and set the timer."""
+        if self._last:
+            last, self._last = self._last, []
+            for callback in last:
+                try:
+                    callback()
+                except Exception as error:
+                    self._report(error)
         gateway = self._gateway
         if gateway is None:
             return

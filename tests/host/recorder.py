@@ -53,7 +53,9 @@ class Opened:
         hop_limit: int = 63,
         discovery: int = PMTU_WANT,
     ) -> None:
-        self.datagrams.send(payload, remote, segment, hop_limit, discovery)
+        self.reactor.run(
+            lambda: self.datagrams.send(payload, remote, segment, hop_limit, discovery)
+        )
 
 
 def open_on(reactor: HostReactor, bound: socket.socket) -> Opened:

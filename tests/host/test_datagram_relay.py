@@ -75,7 +75,7 @@ def test_nobody_else_answers(relaying: Relaying, far_end: FarEnd) -> None:
 
 def test_what_a_client_has_left_before_anybody_looked(relaying: Relaying, far_end: FarEnd) -> None:
     far_end.udp().sendto(b"question", relaying.port)
-    relaying.relay.read()
+    relaying.reactor.run(relaying.relay.read)
     assert relaying.server.recv(100) == b"question"
 
 

@@ -268,6 +268,27 @@ def test_what_is_deferred_waits_for_the_next_round(
     assert turns[:6] == ["hog", "other"] * 3
 
 
+def test_the_end_of_a_round_comes_after_all_that_is_ready(
+    reactor: HostReactor, make_event: MakeEvent
+) -> None:
+    turns: list[str] = []
+
+    def ready(_events: int) -> None:
+        turns.append("ready")
+        reactor.at_end(lambda: turns.append("end"))
+
+    for _ in range(2):
+        reactor.add(make_event(1), EDGE, ready)
+    reactor.wait(lambda: len(turns) >= 4, "a round")
+    assert turns == ["ready", "ready", "end", "end"]
+
+
+def test_a_round_of_its_own_has_an_end(reactor: HostReactor) -> None:
+    turns: list[str] = []
+    reactor.run(lambda: reactor.at_end(lambda: turns.append("end")))
+    assert turns == ["end"]
+
+
 # ── time ─────────────────────────────────────────────────────────────────────────────────────────
 
 

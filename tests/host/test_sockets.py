@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from functools import partial
 from ipaddress import ip_address
 
 import pytest
@@ -61,7 +62,8 @@ def test_a_socket_of_ipv6_has_nothing_to_do_with_ipv4(
     reactor: HostReactor, world: HostWorld
 ) -> None:
     recorder = Recorder()
-    world.host.open_udp(recorder, IPV6).send(b"x", ("::ffff:127.0.0.1", 9), 0, 63, PMTU_WANT)
+    datagrams = world.host.open_udp(recorder, IPV6)
+    reactor.run(partial(datagrams.send, b"x", ("::ffff:127.0.0.1", 9), 0, 63, PMTU_WANT))
     assert [(remote, error) for _, remote, error in recorder.refusals] == [
         (("::ffff:127.0.0.1", 9), errno.ENETUNREACH)
     ]
@@ -78,9 +80,8 @@ def test_the_kernel_writes_addresses_as_the_stack_does(address: bytes) -> None:
 def test_each_udp_socket_has_a_port_of_its_own(world: HostWorld, far_end: FarEnd) -> None:
     server = far_end.udp()
     for _ in range(2):
-        world.host.open_udp(Recorder(), IPV4).send(
-            b"datagram", address_of(server), 0, 63, PMTU_WANT
-        )
+        send = world.host.open_udp(Recorder(), IPV4).send
+        world.reactor.run(partial(send, b"datagram", address_of(server), 0, 63, PMTU_WANT))
     (_, first), (_, second) = (server.recvfrom(100) for _ in range(2))
     assert first != second
 
