@@ -126,6 +126,7 @@ class Instance:
             self._reactor, wanted.dns, wanted.own_names, wanted.bounds.dns_queries
         )
         self._sockets = HostSockets(self._reactor, self._names.resolver, sources, log)
+        self._sockets.joins_datagrams = self._device.cuts_datagrams
         self._sockets.search_list = self._names.conf.search
         self._gateway = gateway = Gateway(
             network_plan.network(wanted, mac, own_addresses or ()),

@@ -22,6 +22,8 @@ _WAITING_MOST = 8 << 20  # bytes towards the guest
 class FrameLink:
     """The stack's `Device`. `vanished` is called when the guest has left."""
 
+    cuts_datagrams = False  # without cost, as a TAP
+
     def __init__(self, reactor: Reactor, fd: int) -> None:
         """`fd` is of a listening socket, and is owned from here on."""
         self._reactor = reactor

@@ -36,6 +36,7 @@ class HostSockets:
         self._resolver = resolver
         self._tcp: set[TcpSocket] = set()
         self._datagrams: set[DatagramSocket] = set()
+        self.joins_datagrams = False  # that come in a row: where the guest's device cuts them again
         self.search_list: Sequence[str] = ()  # of the host's resolv.conf
         self.splices: Splices | None = None  # where somebody makes sockets in the guest
         self.splices_to_host: SpliceTable | None = None  # where the guest may reach single ports
@@ -58,7 +59,14 @@ class HostSockets:
 
     def publish_udp(self, bound: socket.socket, receiver: Receiver) -> DatagramSocket:
         """A socket on a published port, which is owned from here on."""
-        return DatagramSocket(self._reactor, bound, receiver, self._datagrams, is_published=True)
+        return DatagramSocket(
+            self._reactor,
+            bound,
+            receiver,
+            self._datagrams,
+            is_published=True,
+            joins=self.joins_datagrams,
+        )
 
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
         self._resolver.resolve(query, answer)
@@ -112,7 +120,9 @@ class HostSockets:
                 if family is IPV6:
                     bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 self._sources.bind(bound)
-                return DatagramSocket(self._reactor, bound, receiver, self._datagrams)
+                return DatagramSocket(
+                    self._reactor, bound, receiver, self._datagrams, joins=self.joins_datagrams
+                )
             except OSError:
                 bound.close()
                 raise

@@ -88,6 +88,11 @@ class Tap:
                 self.offload -= {kind}
         self._write_plain(header, payload)
 
+    @property
+    def cuts_datagrams(self) -> bool:
+        """Whether the kernel cuts a burst of UDP datagrams, so that nobody else has to."""
+        return vnet.GSO_UDP_L4 in self.offload
+
     def close(self) -> None:
         """Stop reading and give the device back."""
         self._reactor.remove(self._fd)

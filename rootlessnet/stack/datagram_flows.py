@@ -51,8 +51,8 @@ class DatagramFlow(ABC):
     """A guest endpoint and one remote it talks to."""
 
     __slots__ = (
-        *("_heard", "_size", "_spoken", "active", "endpoint", "frames", "is_moved", "key"),
-        *("placed", "remote"),
+        *("_heard", "_size", "_spoken", "active", "endpoint", "frames", "is_joined", "is_moved"),
+        *("key", "placed", "remote"),
     )
 
     def __init__(
@@ -65,6 +65,7 @@ class DatagramFlow(ABC):
         self.active = self.placed = now
         self._spoken = self._heard = False  # the guest has, of the remote
         self._size = 0  # of the latest datagram
+        self.is_joined = False  # some datagrams went to the guest as one burst
         self.is_moved = False  # from the other family, where the guest refused it
 
     @property
@@ -101,6 +102,8 @@ class DatagramFlow(ABC):
         """Send to the guest what the remote has sent."""
         self.active = now
         self._heard = True
+        if segment:
+            self.is_joined = True
         self.deliver(payload, segment)
 
     @abstractmethod

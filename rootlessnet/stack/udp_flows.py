@@ -68,7 +68,13 @@ class PublishedPort(Endpoint):
     def received(
         self, payload: memoryview, remote: SocketAddress, segment: int, now: float
     ) -> None:
-        flow = self.flows.get(remote) or self._open(remote, now)
+        flow = self.flows.get(remote)
+        if flow is None:
+            flow = self._open(remote, now)
+            if segment:  # a guest that refuses a burst tells of it as of one datagram
+                for offset in range(0, len(payload), segment):
+                    flow.inbound(payload[offset : offset + segment], 0, now)
+                return
         flow.inbound(payload, segment, now)
 
     def refused_by_guest(self, flow: DatagramFlow, payload: memoryview | None, now: float) -> None:
@@ -185,7 +191,7 @@ class UdpFlows:
         key = ip.swapped(addresses) + bytes(head[2:4]) + bytes(head[:2])
         flow = self._flows.get(key)
         if flow is not None and len(self._network.plans) > 1:
-            is_whole = int.from_bytes(head[4:6], "big") == len(head)
+            is_whole = not flow.is_joined and int.from_bytes(head[4:6], "big") == len(head)
             flow.endpoint.refused_by_guest(flow, head[udp.SIZE :] if is_whole else None, now)
 
     def _open_outbound(self, key: bytes, packet: Packet, port: int, now: float) -> DatagramFlow:

@@ -63,6 +63,23 @@ def test_every_size_inbound(outside: Outside, ip: Addresses, mtu: str) -> None:
             assert inbound(outside, *client) == SIZES[ip]
 
 
+@pytest.mark.parametrize("options", [(), ("--no-offload",), ("--mtu", "1500")], ids=" ".join)
+@pytest.mark.parametrize("size", ["20", "1400"])
+def test_datagrams_in_a_row(
+    outside: Outside, ip: Addresses, size: str, options: tuple[str, ...]
+) -> None:
+    """As bursts on their way, they arrive as they were sent: out of the guest, and into it."""
+    row = (30, 40, size)
+    with outside.program(*peer("udp", "echo", ip.address, 5000)).serving():
+        done = outside.rootlessnet.run(
+            "run", *options, "--", *peer("udp", "rows", ip.address, 5000, *row)
+        )
+        assert (done.stdout.strip(), done.stderr) == ("30", "")
+    server = peer("udp", "echo", ip.every, 5000)
+    with outside.rootlessnet.serving("run", *options, "-p", "8080:5000/udp", "--", *server):
+        assert inbound(outside, *peer("udp", "rows", ip.address, 8080, *row)) == "30"
+
+
 @pytest.mark.parametrize(
     ("address", "seen"),
     [(ADDRESS, ADDRESS), ("127.0.0.1", GATEWAY), ("::1", GATEWAY), (ADDRESS_6, GATEWAY)],

@@ -58,7 +58,7 @@ class Opened:
         )
 
 
-def open_on(reactor: HostReactor, bound: socket.socket) -> Opened:
+def open_on(reactor: HostReactor, bound: socket.socket, *, joins: bool = False) -> Opened:
     recorder = Recorder()
-    recorder.socket = DatagramSocket(reactor, bound, recorder, set())
+    recorder.socket = DatagramSocket(reactor, bound, recorder, set(), joins=joins)
     return Opened(reactor, bound, recorder, recorder.socket)

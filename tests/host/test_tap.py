@@ -221,6 +221,7 @@ def test_a_frame_that_finds_no_reader_is_lost(plain: Cable) -> None:
 def test_all_offloads(kernel: Kernel, make_tap: MakeTap) -> None:
     tap = make_tap()
     assert tap.offload
+    assert tap.cuts_datagrams
     probes = kernel.written[:]
     assert [probe[1] for probe in probes] == [vnet.GSO_TCPV4, vnet.GSO_TCPV6]
     for probe in probes:
@@ -242,7 +243,8 @@ TSO, NOTHING = 0x07, 0
 def test_fewer_offloads(kernel: Kernel, make_tap: MakeTap, offloads: set[int], taken: bool) -> None:
     """Before Linux 6.2 there is none for UDP."""
     kernel.offloads = offloads
-    assert bool(make_tap().offload) is taken
+    tap = make_tap()
+    assert (bool(tap.offload), tap.cuts_datagrams) == (taken, False)
     assert kernel.asked[0] == 0x67
     assert kernel.asked[-1] == max(offloads)
 
@@ -259,6 +261,7 @@ def test_offload_that_is_not_wanted(kernel: Kernel, make_tap: MakeTap) -> None:
     """Neither tried nor asked for, in either direction."""
     tap = make_tap(offload=False)
     assert (tap.offload, kernel.asked, kernel.written) == (frozenset(), [NOTHING], [])
+    assert not tap.cuts_datagrams
     tap.write(SUPER + TCP_FRAME, bytes(1500))
     assert [frame[: vnet.SIZE] for frame in kernel.written] == [vnet.NO_OFFLOAD] * 2
 

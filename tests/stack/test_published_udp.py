@@ -207,6 +207,27 @@ def test_what_the_guest_s_kernel_did_not_quote_in_full_is_lost() -> None:
     assert head(world.heard_one()).dst == GUEST
 
 
+def test_what_a_new_client_has_sent_as_a_burst_is_led_to_the_other_family_too() -> None:
+    """Of a burst a guest's kernel would tell as if it had been one datagram."""
+    world = World()
+    _, socket = world.publish(5000)
+    world.receive(socket, b"12345", CLIENT, segment=2)
+    asked = world.heard()
+    assert [bytes(one[UDP].payload) for one in asked] == [b"12", b"34", b"5"]
+    again = world.ask(refusal(asked[0]))
+    assert (head(again).dst, bytes(again[UDP].payload)) == (GUEST_6, b"12")
+
+
+def test_a_refused_burst_is_not_made_one_datagram() -> None:
+    world = World()
+    _, socket = world.publish(5000)
+    world.receive(socket, b"12", CLIENT)
+    world.heard()
+    world.receive(socket, b"34567", CLIENT, segment=2)
+    world.send(refusal(world.heard_one()))
+    assert world.heard() == []
+
+
 @pytest.mark.parametrize("ipv6", [False, True])
 def test_a_guest_that_has_spoken_is_not_left(ipv6: bool) -> None:
     """Nor is there another family in a guest without IPv6."""

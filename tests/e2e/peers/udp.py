@@ -48,6 +48,21 @@ def exchange(connected: socket.socket, sizes: list[int]) -> str:
     return " ".join(map(str, right))
 
 
+def rows(connected: socket.socket, numbers: list[int]) -> str:
+    """Have rows of so many datagrams of so many bytes each sent back, the last of a row a byte
+    shorter, each row sent at once; say how many rows came back the same, in order.
+    """
+    count, length, size = numbers
+    right = 0
+    for row in range(count):
+        data = [random.Random(row * length + one).randbytes(size) for one in range(length)]
+        data[-1] = data[-1][:-1]
+        for one in data:
+            connected.send(one)
+        right += [connected.recv(LARGEST) for _ in data] == data
+    return str(right)
+
+
 def hear(connected: socket.socket, numbers: list[int]) -> str:
     """Send something, say what comes."""
     connected.send(b"?")
@@ -100,7 +115,7 @@ def main(role: str, host: str, port: str, *numbers: str) -> None:
             opened.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
         else:
             opened.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
-        for act in (exchange, hear, learn, crowd):
+        for act in (exchange, rows, hear, learn, crowd):
             if act.__name__ == role:
                 try:
                     opened.connect((host, int(port)))
