@@ -38,7 +38,9 @@ class Network:
         """
         stay = ("sh", "-c", '"$@"; read -r end', "sh", *words)
         with self.tool.started(self.outside, Guest(stay, shut_loopback=shut_loopback)) as process:
-            if not (line := line_of(process)):
+            assert process.stdout is not None
+            line = process.stdout.readline()  # that it says nothing right is an empty one
+            if not line:
                 process.kill()
                 pytest.fail(f"the client said nothing: {process.communicate(timeout=PATIENCE)[1]}")
             yield line.strip()

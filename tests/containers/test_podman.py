@@ -40,7 +40,7 @@ def test_the_program_is_named_on_the_command_line(
 ) -> None:
     """Nothing else is configured."""
     words = ("podman", "--network-cmd-path", str(program.path), "run", "--rm")
-    options = ("--network", "slirp4netns")
+    options = ("--network", "slirp4netns", "--cap-add", "NET_RAW")  # for ping
     done = machine.program(*words, *options, image, "ping", "-c1", "-W5", GATEWAY).run()
     assert done.returncode == 0, done.stderr
     assert "1 packets received" in done.stdout
