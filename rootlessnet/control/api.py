@@ -62,7 +62,7 @@ class Api:
         RootlessnetError for a path that cannot be.
         """
         self._file = SocketFile(path, socket.SOCK_STREAM, _BACKLOG)
-        self._clients = Clients(loop, self._file.listening, _Objects(instance, guest), most)
+        self._clients = Clients(loop, self._file.listening, Objects(instance, guest), most)
 
     @property
     def folder(self) -> str:
@@ -76,7 +76,7 @@ class Api:
         self._file.close()
 
 
-class _Objects:
+class Objects:
     """The conversation: JSON objects."""
 
     def __init__(self, instance: Controlled, guest: HostAddress) -> None:

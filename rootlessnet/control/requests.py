@@ -13,6 +13,9 @@ from rootlessnet.forward import Forward, parse_forwards
 # Ports of one request whose host port is to be found: no packet moves meanwhile, and the kernel
 # needs ever longer as its own are used up.
 MOST_SOUGHT = 1024
+# Ports of one request: a range has as many, and a request has room for thousands of ranges, which
+# would take minutes and all memory.
+MOST_PORTS = 1 << 16
 
 
 class Controlled(Protocol):
@@ -49,7 +52,7 @@ def perform(request: Info | Publish | Withdraw, instance: Controlled) -> object:
 
 
 def _wanted(texts: tuple[str, ...]) -> list[Forward]:
-    forwards = [one for text in texts for one in parse_forwards(text)]
+    forwards = _read(texts)
     sought = sum(not forward.is_settled for forward in forwards)
     if sought > MOST_SOUGHT:
         raise RootlessnetError(
@@ -59,10 +62,20 @@ def _wanted(texts: tuple[str, ...]) -> list[Forward]:
     return forwards
 
 
+def _read(texts: tuple[str, ...]) -> list[Forward]:
+    forwards: list[Forward] = []
+    for text in texts:
+        forwards += parse_forwards(text)
+        if len(forwards) > MOST_PORTS:
+            raise RootlessnetError(
+                f"a request has {MOST_PORTS} ports at most: ask for these with several"
+            )
+    return forwards
+
+
 def _withdraw(instance: Controlled, texts: tuple[str, ...]) -> tuple[Forward, ...]:
-    wanted = (instance.placed(one) for text in texts for one in parse_forwards(text))
-    forwards = tuple(dict.fromkeys(wanted))
-    published = instance.published
+    forwards = tuple(dict.fromkeys(map(instance.placed, _read(texts))))
+    published = set(instance.published)
     for forward in forwards:
         if forward not in published:
             raise RootlessnetError(

@@ -38,7 +38,7 @@ class Server:
     ) -> None:
         """The claim is the server's from now on; `most` is that of `Clients`."""
         self._claim = claim
-        self._clients = Clients(loop, claim.listening, _Lines(loop, instance), most)
+        self._clients = Clients(loop, claim.listening, Lines(loop, instance), most)
 
     def close(self) -> None:
         """Give up the name, tell those who wait for the end that it has come, and leave all.
@@ -49,7 +49,7 @@ class Server:
         self._clients.leave()
 
 
-class _Lines:
+class Lines:
     """The conversation: lines of JSON, as `rootlessnet.control.protocol` has them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, instance: "Controlled") -> None:

@@ -119,7 +119,11 @@ def test_ports_come_and_go(world: World) -> None:
         (Publish(("81:81", "http")), "http"),
         (Withdraw(("80:80", "81:81")), "cannot withdraw 81:81/tcp: it is not published"),
         (Withdraw(("80:80", "0")), "0"),
+        (Publish(("1025", "0:1-1024")), "cannot find host ports for 1025 ports at once"),
+        (Publish(3000 * ("1-65535:1-65535",)), "a request has 65536 ports at most"),
+        (Withdraw(3000 * ("1-65535:1-65535",)), "a request has 65536 ports at most"),
     ],
+    ids=range(7),
 )
 def test_all_or_none(world: World, request_: Publish | Withdraw, said: str) -> None:
     answer = world.ask(encode_request(request_))

@@ -1,4 +1,4 @@
-"""libFuzzer on one target of ours: what `fuzz_frames` and `fuzz_dns` have in common.
+"""libFuzzer on one target of ours: what the programs `fuzz_…` have in common.
 
 Arguments are libFuzzer's. An input that fails is written to a file, which `--play FILE...` plays
 again, step by step. Read: atheris' README, libFuzzer's -help=1.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz import dns_seeds, dns_target
+from tests.fuzz import dns_seeds, dns_target, requests_seeds, requests_target
 from tests.fuzz.schedule import decode, encode
 from tests.fuzz.seeds import CORPUS, conversations, write
 from tests.fuzz.target import play
@@ -61,6 +61,26 @@ def test_any_bytes_are_dns_messages(data: bytes) -> None:
     dns_target.play(data)
 
 
+@pytest.mark.parametrize(
+    "path", sorted(requests_seeds.CORPUS.iterdir()), ids=lambda path: path.name
+)
+def test_the_corpus_of_requests(path: Path) -> None:
+    requests_target.play(path.read_bytes())
+
+
+def test_the_seeds_of_requests_are_in_the_corpus(tmp_path: Path) -> None:
+    """If not: python -m tests.fuzz.requests_seeds."""
+    requests_seeds.write(tmp_path)
+    for path in tmp_path.iterdir():
+        assert (requests_seeds.CORPUS / path.name).read_bytes() == path.read_bytes()
+
+
+@given(st.binary(max_size=300))
+@patient
+def test_any_bytes_are_a_request(data: bytes) -> None:
+    requests_target.play(data)
+
+
 def run(
     *arguments: str, cwd: Path = ROOT, module: str = "fuzz_frames"
 ) -> subprocess.CompletedProcess[str]:
@@ -93,6 +113,14 @@ def test_a_short_run(tmp_path: Path) -> None:
 @pytest.mark.timeout(120)
 def test_a_short_run_of_dns_messages(tmp_path: Path) -> None:
     fuzzer = fuzz(tmp_path / "found", corpus=dns_seeds.CORPUS, module="fuzz_dns")
+    assert fuzzer.returncode == 0, fuzzer.stderr
+    assert f"Done {RUNS} runs" in fuzzer.stderr
+    assert len(list((tmp_path / "found").iterdir())) > 10
+
+
+@pytest.mark.timeout(120)
+def test_a_short_run_of_requests(tmp_path: Path) -> None:
+    fuzzer = fuzz(tmp_path / "found", corpus=requests_seeds.CORPUS, module="fuzz_requests")
     assert fuzzer.returncode == 0, fuzzer.stderr
     assert f"Done {RUNS} runs" in fuzzer.stderr
     assert len(list((tmp_path / "found").iterdir())) > 10
