@@ -23,7 +23,7 @@ from tests.e2e.guest import Guest
 from tests.e2e.outside import ADDRESS, ADDRESS_6, NO_ROUTE, Outside, peer
 from tests.e2e.processes import child_of, descriptors, resident
 
-SECONDS = float(os.environ.get("ROOTLESSNET_SOAK", "20"))
+SECONDS = float(os.environ.get("ROOTLESSNET_SOAK", "60"))
 # Bytes that the process may have more than after the first round: what malloc keeps of its busiest
 # moment is reached after half a minute, and stays.
 MOST = 16 << 20

@@ -215,8 +215,8 @@ def odd_virtio_headers(link: Link) -> Frames:
 
 # Those whose flows take the longest to end come first.
 FLOODS: list[tuple[Callable[[Link], Frames], int]] = [
-    (mutated_frames, 50_000),
-    (random_frames, 20_000),
+    (mutated_frames, 500_000),
+    (random_frames, 500_000),
     (tiny_and_giant_frames, 20_000),
     (datagrams_from_every_port, 10_000),
     (pings_of_every_identifier, 5_000),
