@@ -39,14 +39,18 @@ Frames = Iterator[bytes]
 
 
 class Link:
-    """The guest's interface."""
+    """The guest's interface, or another for what goes to its gateway. With `with_header`, each
+    frame begins with a virtio-net header.
+    """
 
-    def __init__(self, target: str, port: int, *, with_header: bool = False) -> None:
+    def __init__(
+        self, target: str, port: int, *, with_header: bool = False, interface: str = INTERFACE
+    ) -> None:
         self.target, self.port = target, port
         self.raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         if with_header:
             self.raw.setsockopt(263, PACKET_VNET_HDR, 1)  # SOL_PACKET
-        self.raw.bind((INTERFACE, 0))
+        self.raw.bind((interface, 0))
         entries = [line.split() for line in Path("/proc/net/arp").read_text().splitlines()]
         gateway = next(entry[3] for entry in entries if entry[0] == GATEWAY)
         self.ethernet = Ether(src=self.raw.getsockname()[4].hex(":"), dst=gateway)
@@ -258,6 +262,12 @@ class Bystander:
         assert self._connected.recv(len(line), socket.MSG_WAITALL) == line
 
 
+def open_link(flood: Callable[[Link], Frames], target: str, port: int, interface: str) -> Link:
+    """The link that a flood needs."""
+    with_header = flood is odd_virtio_headers
+    return Link(target, port, with_header=with_header, interface=interface)
+
+
 def hold(stack: ExitStack, target: str, port: int) -> None:
     """Slow clients: each says a letter and no more, as long as the floods take."""
     for _ in range(200):
@@ -272,7 +282,7 @@ def main(target: str, port: str) -> None:
     with ExitStack() as stack:
         hold(stack, target, int(port))
         for flood, frames in FLOODS:
-            link = Link(target, int(port), with_header=flood is odd_virtio_headers)
+            link = open_link(flood, target, int(port), INTERFACE)
             with link.raw:
                 endless = flood(link)
                 for number in range(frames // BURST):
