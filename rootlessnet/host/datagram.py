@@ -7,9 +7,11 @@ one so; a socket without them works datagram by datagram.
 A guest without segmentation sends datagram by datagram. Those that it sends in a row to one remote,
 all of a size (the last may be shorter), are gathered until the end of the round and leave as one
 burst: most of what a datagram costs is its system call and whom that wakes, and 1.8 times as many
-get through. None waits for one that has not come yet. What has few hops to go is sent by itself: it
-may be a probe of a traceroute, and each wants its own answer. What is received in a row is joined
-likewise where the guest's device cuts it again, and spares its writes: 1.5 times as many.
+get through. None waits for one that has not come yet, and the first of a round that follows no
+burst not even for the end of the round: it is likely a request, and alone. What has few hops to go
+is sent by itself: it may be a probe of a traceroute, and each wants its own answer. What comes in a
+row from the host is joined likewise, where the guest's device cuts it again, which spares writes to
+it: 1.5 times as many.
 
 A datagram leaves with the guest's DF and TTL. The socket has them from the datagram before, which
 nearly always had the same: so they cost a system call only when they change. With PMTU_DO the
@@ -135,6 +137,8 @@ class DatagramSocket:
         self._gathered: list[bytes] = []  # all of the size of the first, to one remote
         self._gathered_size = 0
         self._gathered_for: SocketAddress = (UNSPECIFIED, 0)
+        self._is_crowded = False  # several left in the round before
+        self._sent_at = 0.0  # the round in which one left at once
         self._options = options = _OPTIONS[socket.AddressFamily(bound.family)]
         self._hop_limit = 0  # the kernel's own: the first datagram will differ
         self._discovery = PMTU_WANT  # the same, unless net.ipv4.ip_no_pmtu_disc says it is not
@@ -183,11 +187,14 @@ class DatagramSocket:
             self._set_discovery(discovery)
         if segment and segment < size:
             self._send_segments((payload,), remote, segment)
+        elif not self._is_crowded and self._sent_at != self._reactor.now:
+            self._sent_at = self._reactor.now
+            self._send_one(payload, remote)
         elif size and self._is_udp and hop_limit > _LONGEST_TRACE:
             self._gathered = [bytes(payload)]
             self._gathered_size = size
             self._gathered_for = remote
-            self._reactor.at_end(self._send_gathered)
+            self._reactor.at_end(self._end_round)
         else:
             self._send_one(payload, remote)
 
@@ -215,10 +222,17 @@ class DatagramSocket:
         with suppress(OSError):  # not every emulation of Linux has it
             self._socket.setsockopt(self._options.level, option, value)
 
+    def _end_round(self) -> None:
+        is_one = len(self._gathered) == 1
+        self._send_gathered()
+        if is_one:
+            self._is_crowded = False
+
     def _send_gathered(self) -> None:
         gathered = self._gathered
         if gathered:
             self._gathered = []
+            self._is_crowded = True
             if len(gathered) == 1:
                 self._send_one(gathered[0], self._gathered_for)
             else:

@@ -57,6 +57,12 @@ class Sending:
         for remote in (self.one, self.other):
             remote.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.reactor = reactor
+        self.round(b"1", b"2", b"3")  # from now on a burst is what it expects
+        assert self.sent == [1, 2]
+        self.sent.clear()
+        self.calls.discoveries.clear()
+        for _ in range(3):
+            self.one.recv(100)
 
     def send(self, *payloads: bytes, to: socket.socket | None = None, hop_limit: int = 63) -> None:
         """Within a round."""
@@ -97,6 +103,20 @@ def test_one_by_itself_is_no_burst(sending: Sending) -> None:
         sending.round(payload)
         assert sending.one.recv(65535) == payload
     assert sending.sent == [1, 1]
+
+
+def test_the_first_after_one_by_itself_leaves_at_once(sending: Sending) -> None:
+    sending.round(b"1")
+    assert sending.one.recv(100) == b"1"
+
+    def send() -> None:
+        sending.send(b"2")
+        assert sending.one.recv(100) == b"2"
+        sending.send(b"3", b"4")
+
+    sending.reactor.run(send)
+    assert [sending.one.recv(100) for _ in range(2)] == [b"3", b"4"]
+    assert sending.sent == [1, 1, 2]
 
 
 @pytest.mark.parametrize(
