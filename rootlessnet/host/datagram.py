@@ -355,6 +355,8 @@ class DatagramSocket:
             if not (is_open and runs and runs[-1].is_open and runs[-1].admits(size, remote)):
                 runs.append(Run(start, start + size, remote, segment, is_open))
             start += size
+            if segment:
+                break  # while it is in the cache: with two at a time a third fewer come in
         return runs, count
 
     def _remember(self, client: SocketAddress, level: int, data: bytes) -> None:

@@ -6,7 +6,15 @@ import struct
 import pytest
 
 from tests.host.recorder import Opened, Recorder, open_on
-from tests.host.world import LOOPBACK, LOOPBACK_6, FarEnd, HostReactor, HostWorld, address_of
+from tests.host.world import (
+    LOOPBACK,
+    LOOPBACK_6,
+    FarEnd,
+    HostReactor,
+    HostWorld,
+    address_of,
+    is_readable,
+)
 
 UDP_SEGMENT = 103  # linux/udp.h
 
@@ -95,6 +103,24 @@ def test_a_burst_of_the_sender_s_stays_as_it_is(receiving: Receiving) -> None:
     receiving.one.sendmsg([bytes(250)], segment, 0, receiving.opened.address)
     receiving.send(50, 50)
     assert receiving.received() == [(100, 0), (250, 100), (100, 50)]
+
+
+def test_a_burst_goes_on_before_another_is_read(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiving.send(100, 100)
+    assert receiving.received() == [(100, 0)]  # now it expects more than one
+    waiting: list[bool] = []
+
+    def watch(*_arguments: object) -> None:
+        waiting.append(is_readable(receiving.opened.bound))
+
+    monkeypatch.setattr(receiving.opened.recorder, "received", watch)
+    segment = [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("=H", 100))]
+    for _ in range(2):
+        receiving.one.sendmsg([bytes(250)], segment, 0, receiving.opened.address)
+    receiving.reactor.let_run()
+    assert waiting == [True, False]
 
 
 def test_a_busy_socket_has_no_first_that_comes_alone(receiving: Receiving) -> None:
