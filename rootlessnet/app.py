@@ -122,9 +122,7 @@ class Instance:
         if not has_ipv6:
             wanted = replace(wanted, ipv6=False)
             self._config = replace(config, network=wanted)
-        self._names = HostNames(
-            self._reactor, wanted.dns, wanted.own_names, wanted.bounds.dns_queries
-        )
+        self._names = HostNames(self._reactor, wanted.dns, wanted.own_names, wanted.bounds)
         self._sockets = HostSockets(self._reactor, self._names.resolver, sources, log)
         self._sockets.joins_datagrams = self._device.cuts_datagrams
         self._sockets.search_list = self._names.conf.search
@@ -366,7 +364,9 @@ class Instance:
         if inside.bound:
             from rootlessnet.host.to_host import WaysToHost
 
-            self._ways = WaysToHost(self._reactor, self._sockets, network.to_host, inside.bound)
+            self._ways = WaysToHost(
+                self._reactor, self._sockets, network.to_host, inside.bound, network.bounds
+            )
             self._ending.callback(self._ways.close)
         if network.publish_all is not None and inside.asking is not None:
             from rootlessnet.host.publish_all import PublishedAll

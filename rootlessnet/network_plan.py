@@ -23,16 +23,16 @@ def network(config: NetworkConfig, mac: bytes, refused: Container[bytes]) -> Net
     ]
     to_host = {(_NUMBERS[one.protocol], one.guest_port): one.host_port for one in config.to_host}
     reach = Reach(host_loopback=config.host_loopback, metadata=config.metadata, refused=refused)
-    return Network(plans, config.mtu, mac, reach, to_host)
+    return Network(plans, config.mtu, mac, reach, to_host, config.bounds)
 
 
 def pools(config: NetworkConfig) -> list[AddressPool]:
-    """What DHCP has to give, in each family."""
+    """What DHCP has to give, in each family: as many addresses as its bound allows."""
     if not config.dhcp:
         return []
     return [
         AddressPool(
-            [address.packed for address in plan.pool],
+            [address.packed for address in plan.pool[: config.bounds.leases]],
             {
                 one.mac: one.address.packed
                 for one in config.reservations

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rootlessnet.bounds import Bounds
 from rootlessnet.config import NetworkConfig
 from rootlessnet.errors import UsageError
 from rootlessnet.network_plan import pools
@@ -137,3 +138,10 @@ def test_each_server_keeps_the_addresses_of_its_family() -> None:
     assert (four.reserved, six.reserved) == ({MAC: FIFTY.packed}, {MAC: two[1].address.packed})
     assert (four.free[0], six.free[0]) == (config.pool[0].packed, b"\xfd" + bytes(14) + b"\x15")
     assert pools(replace(config, reservations=(), dhcp=False)) == []
+
+
+def test_as_many_leases_as_the_bound_allows() -> None:
+    config = NetworkConfig(cidr6=IPv6Network("fd00::/64"))
+    assert [len(one.free) for one in pools(config)] == [16, 28]
+    few = pools(replace(config, bounds=Bounds(leases=2)))
+    assert [one.free for one in few] == [one.free[:2] for one in pools(config)]

@@ -11,6 +11,7 @@ Read: RFC 4787 4 and 5; udp(7).
 import asyncio
 import socket
 
+from rootlessnet.bounds import DEFAULTS
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.sockets import HostSockets
 from rootlessnet.stack.datagram_flows import ONE_WAY_TIMEOUT, TWO_WAY_TIMEOUT
@@ -18,7 +19,6 @@ from rootlessnet.stack.host import PMTU_WANT, HostDatagram, Payload, SocketAddre
 from rootlessnet.wire import families
 from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT
 
-_MOST = 512  # clients of a port; past it the longest idle goes
 _SWEEP = 5.0  # seconds between two looks for clients that have ended
 
 
@@ -58,13 +58,20 @@ class DatagramRelay:
     """A port of the guest's loopback, and its `Receiver`."""
 
     def __init__(
-        self, reactor: Reactor, sockets: HostSockets, bound: socket.socket, target: SocketAddress
+        self,
+        reactor: Reactor,
+        sockets: HostSockets,
+        bound: socket.socket,
+        target: SocketAddress,
+        most: int = DEFAULTS.to_host_udp,
     ) -> None:
-        """`bound` is owned from here on; `target` is the host's port. Raises OSError."""
+        """`bound` is owned from here on; `target` is the host's port. Past `most` clients the
+        longest idle ends. Raises OSError.
+        """
         self.target = target
         self._reactor = reactor
         self._sockets = sockets
-        self._most = max(1, min(_MOST, sockets.capacity() // 16))
+        self._most = max(1, min(most, sockets.capacity() // 16))
         self._clients: dict[SocketAddress, _Client] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._socket = sockets.publish_udp(bound, self)

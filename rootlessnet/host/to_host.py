@@ -11,6 +11,7 @@ import socket
 from collections.abc import Sequence
 from functools import partial
 
+from rootlessnet.bounds import DEFAULTS, Bounds
 from rootlessnet.forward import Protocol
 from rootlessnet.host.datagram_relay import DatagramRelay
 from rootlessnet.host.listener import Listener
@@ -52,6 +53,7 @@ class WaysToHost:
         sockets: HostSockets,
         ways: Sequence[ToHost],
         bound: Sequence[socket.socket],
+        bounds: Bounds = DEFAULTS,
     ) -> None:
         """`bound` are sockets on ports of the guest's loopback, which are owned from here on; their
         ports tell to which of the `ways` they belong. Raises OSError.
@@ -65,6 +67,7 @@ class WaysToHost:
             _HostSupply(socket.AF_INET),
             _HostSupply(socket.AF_INET6),
             sockets.capacity(),
+            most=bounds.to_host_splices,
             leads_to_host=True,
         )
         sockets.splices_to_host = self._splices
@@ -76,7 +79,8 @@ class WaysToHost:
                 self._listeners.append(self._listen(one, host_port))
             else:
                 target = (_LOOPBACK, host_port)
-                self._relays.append(DatagramRelay(reactor, sockets, one, target))
+                relay = DatagramRelay(reactor, sockets, one, target, bounds.to_host_udp)
+                self._relays.append(relay)
 
     def read_all(self) -> None:
         """Take on what the guest has sent already: its programs have ended."""

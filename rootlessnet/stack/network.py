@@ -12,6 +12,7 @@ import errno
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+from rootlessnet.bounds import DEFAULTS, Bounds
 from rootlessnet.stack.host import SocketAddress
 from rootlessnet.stack.reach import Reach, embedded
 from rootlessnet.wire import ethernet, families
@@ -29,7 +30,6 @@ REASONS = {
 
 GATEWAY_LINK_LOCAL = IPv6Address("fe80::2").packed
 
-MAX_NEIGHBOURS = 1024
 _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
 
 Address = IPv4Address | IPv6Address
@@ -120,6 +120,7 @@ class Network:
         guest_mac: bytes,
         reach: Reach,
         to_host: Mapping[tuple[int, int], int] | None = None,
+        bounds: Bounds = DEFAULTS,
     ) -> None:
         """`plans` begin with that of IPv4. `to_host` has the ports of the host's loopback to which
         single ports of the gateway lead, by the protocol's number and the gateway's port.
@@ -133,6 +134,7 @@ class Network:
         self._dns = frozenset(plan.dns for plan in plans) - {b""}
         self._reach = reach
         self._to_host = to_host or {}
+        self._most_neighbours = bounds.neighbours
         self._neighbours: dict[bytes, bytes] = {}  # hardware addresses, longest known first
 
     def learn(self, address: bytes, mac: bytes) -> bool:
@@ -142,7 +144,7 @@ class Network:
             return True
         if not self.plan_of(address).may_be_source(address):
             return False
-        if len(neighbours) >= MAX_NEIGHBOURS and address not in neighbours:
+        if len(neighbours) >= self._most_neighbours and address not in neighbours:
             del neighbours[next(iter(neighbours))]
         neighbours[address] = mac
         return True

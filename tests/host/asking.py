@@ -3,6 +3,7 @@
 import socket
 from ipaddress import ip_address
 
+from rootlessnet.bounds import Bounds
 from rootlessnet.host.dns.nameservers import Nameservers
 from rootlessnet.host.dns.own_names import OwnNames
 from rootlessnet.host.dns.resolver import Resolver
@@ -40,7 +41,7 @@ class Asked:
         self.reactor = reactor
         self.nameservers = Nameservers(servers)
         names = OwnNames({"own.example": (ip_address("10.0.2.2"),)})
-        self.resolver = Resolver(reactor, self.nameservers, names, most)
+        self.resolver = Resolver(reactor, self.nameservers, names, Bounds(dns_queries=most))
         self.answers: list[bytes] = []
         reactor.ending.callback(self.resolver.close)
 

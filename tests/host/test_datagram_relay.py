@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rootlessnet.host import datagram_relay
+from rootlessnet.bounds import Bounds
 from rootlessnet.host.datagram_relay import DatagramRelay
 from rootlessnet.stack.datagram_flows import ONE_WAY_TIMEOUT, TWO_WAY_TIMEOUT
 from rootlessnet.stack.host import SocketAddress
@@ -19,6 +19,7 @@ from tests.host.world import (
     descriptors,
     is_readable,
 )
+from tests.stack import world as stack_world
 
 
 class Relaying:
@@ -29,7 +30,13 @@ class Relaying:
         self.server = far_end.udp()
         bound = far_end.udp(address)
         self.port = address_of(bound)
-        self.relay = DatagramRelay(world.reactor, world.host, bound, address_of(self.server))
+        self.relay = DatagramRelay(
+            world.reactor,
+            world.host,
+            bound,
+            address_of(self.server),
+            stack_world.BOUNDS.to_host_udp,
+        )
 
     def receive(self, receiver: socket.socket) -> tuple[bytes, SocketAddress]:
         self.reactor.wait(lambda: is_readable(receiver), "a datagram")
@@ -115,7 +122,7 @@ def test_clients_end(relaying: Relaying, far_end: FarEnd) -> None:
 def test_the_longest_idle_gives_way(
     world: HostWorld, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datagram_relay, "_MOST", 2)
+    monkeypatch.setattr(stack_world, "BOUNDS", Bounds(to_host_udp=2))
     relaying = Relaying(world, far_end)
     one, two, three = (far_end.udp() for _ in range(3))
     relaying.ask(one, b"1")

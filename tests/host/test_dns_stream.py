@@ -5,11 +5,12 @@ import socket
 import pytest
 from scapy.layers.inet import TCP
 
-from rootlessnet.host.dns import resolver as resolver_module
+from rootlessnet.bounds import Bounds
 from tests.host.asking import EXPECTED, QUERY, answer_to, failure_of, question
 from tests.host.conftest import MakeWorld
 from tests.host.guest import GuestTcp
 from tests.host.world import FarEnd, HostWorld, address_of, closed_port, descriptors, is_readable
+from tests.stack import world as stack_world
 from tests.stack.world import DNS, tcp
 
 PORT = 53
@@ -169,9 +170,10 @@ def test_a_guest_that_resets_while_a_query_is_in_flight(
 
 
 def test_at_the_bound_the_longest_silent_gives_way(
-    world: HostWorld, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolver_module, "MAX_STREAMS", 2)
+    monkeypatch.setattr(stack_world, "BOUNDS", Bounds(dns_connections=2))
+    world = make_world(())
     opened = []
     for port in (40001, 40002):
         world.send(tcp("S", dst=DNS, dport=PORT, sport=port))
@@ -199,7 +201,7 @@ def test_a_nameserver_that_takes_no_connection(make_world: MakeWorld) -> None:
 def test_a_nameserver_has_few_connections_at_a_time(
     make_world: MakeWorld, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolver_module, "MAX_CONNECTED", 2)
+    monkeypatch.setattr(stack_world, "BOUNDS", Bounds(dns_tcp_queries=2))
     listening = far_end.listen()
     world = make_world([address_of(listening)])
     guest = GuestTcp.connected(world, PORT, DNS)

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from rootlessnet.bounds import Bounds
 from rootlessnet.host import listener as listener_module
 from rootlessnet.host.to_host import WaysToHost
 from rootlessnet.to_host import ToHost
@@ -22,6 +23,7 @@ from tests.host.world import (
     port_of,
     reset,
 )
+from tests.stack import world as stack_world
 
 
 class Ways:
@@ -35,7 +37,7 @@ class Ways:
         made.setblocking(False)
         self.guest_port = port_of(made)
         way = ToHost(self.guest_port, self.host_port)
-        self.ways = WaysToHost(world.reactor, world.host, (way,), [made])
+        self.ways = WaysToHost(world.reactor, world.host, (way,), [made], stack_world.BOUNDS)
         self.table = world.host.splices_to_host
 
     def call(self) -> socket.socket:
@@ -150,11 +152,11 @@ def test_a_server_that_does_not_answer_yet(world: HostWorld, ways: Ways, far_end
 
 
 def test_clients_wait_where_there_is_no_room(
-    ways: Ways, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
+    world: HostWorld, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener_module, "_ACCEPTS", 1)
-    assert ways.table is not None
-    monkeypatch.setattr(ways.table, "_most", 1)
+    monkeypatch.setattr(stack_world, "BOUNDS", Bounds(to_host_splices=1))
+    ways = Ways(world, far_end)
     listening = far_end.listen(LOOPBACK, ways.host_port)
     first = ways.call()
     server = ways.accept(listening)
@@ -167,6 +169,7 @@ def test_clients_wait_where_there_is_no_room(
     ways.reactor.wait(lambda: not ways.table, "the end of the first")
     ways.reactor.time_is_up()
     assert ways.hear(ways.accept(listening)) == b"I wait"
+    ways.ways.close()
 
 
 def test_descriptors_are_used_up(ways: Ways, far_end: FarEnd) -> None:

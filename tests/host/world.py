@@ -28,6 +28,7 @@ from rootlessnet.stack.gateway import Gateway
 from rootlessnet.stack.host import SocketAddress
 from rootlessnet.stack.reach import Reach
 from tests.conftest import find_free_port
+from tests.stack import world as stack_world
 from tests.stack.world import GATEWAY, FakeLink, network
 from tests.wire.oracle import from_guest, kernel_view
 
@@ -97,10 +98,10 @@ class HostWorld:
         self.lines: list[str] = []  # of the log
         self.log = Log(lambda _level, text: self.lines.append(text))
         names = OwnNames({OWN_NAME: (ip_address(GATEWAY),)})
-        resolver = Resolver(reactor, Nameservers(servers), names)
+        resolver = Resolver(reactor, Nameservers(servers), names, stack_world.BOUNDS)
         self.host = HostSockets(reactor, resolver, log=self.log)
         plan = network(reach=Reach(host_loopback=True))
-        self.gateway = Gateway(plan, self.link, self.host, bytes(16))
+        self.gateway = Gateway(plan, self.link, self.host, bytes(16), bounds=stack_world.BOUNDS)
         reactor.drive(self.gateway)
 
     def send(self, packet: Packet) -> None:

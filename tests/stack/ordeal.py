@@ -18,7 +18,6 @@ from unittest.mock import patch
 from scapy.packet import Packet
 
 from rootlessnet.bounds import Bounds
-from rootlessnet.stack import network as network_module
 from rootlessnet.stack import router as router_module
 from rootlessnet.stack.datagram_flows import Endpoint
 from rootlessnet.stack.dhcp import DhcpServer
@@ -170,7 +169,7 @@ class Ordeal(World):
         assert len(gateway.udp) <= world_module.BOUNDS.udp_flows
         assert len(gateway.echo) <= world_module.BOUNDS.echo_flows
         assert len(gateway._fragments._datagrams) <= world_module.BOUNDS.fragmented
-        assert len(gateway._network._neighbours) <= network_module.MAX_NEIGHBOURS
+        assert len(gateway._network._neighbours) <= world_module.BOUNDS.neighbours
         for server in (self._made("_dhcp"), self._made("_dhcpv6")):
             if isinstance(server, DhcpServer | Dhcpv6Server):
                 assert len(server._leases._leases) <= len(server._leases._pool) + 1
@@ -322,9 +321,8 @@ def small_bounds() -> Generator[None]:
         patch.object(
             world_module,
             "BOUNDS",
-            Bounds(tcp_flows=6, udp_flows=4, echo_flows=3, fragmented=3),
+            Bounds(tcp_flows=6, udp_flows=4, echo_flows=3, fragmented=3, neighbours=3),
         ),
-        patch.object(network_module, "MAX_NEIGHBOURS", 3),
         patch.object(router_module, "INTERVAL", (200.0, 200.0)),  # so that a schedule is one
     ):
         yield

@@ -7,8 +7,9 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 from scapy.utils import mac2str
 
-from rootlessnet.stack import network as network_module
+from rootlessnet.bounds import Bounds
 from rootlessnet.stack.leases import DECLINED_TIME, LEASE_TIME, OFFER_TIME
+from tests.stack import world as world_module
 from tests.stack.world import DNS, GATEWAY, GUEST, MTU, World, tcp, udp
 from tests.wire.oracle import GUEST_MAC, NO_OFFLOAD
 
@@ -236,8 +237,9 @@ def test_nobody_is_learnt_under_an_address_that_is_no_guest_s(world: World, send
     assert network.mac_of(bytes(map(int, sender.split(".")))) != mac2str(OTHER)
 
 
-def test_the_table_of_neighbours_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network_module, "MAX_NEIGHBOURS", 3)
+def test_the_table_of_neighbours_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world_module, "BOUNDS", Bounds(neighbours=3))
+    world = World()
     network, mac = world.gateway.udp._network, mac2str(OTHER)
     addresses = [bytes((10, 0, 2, number)) for number in range(50, 54)]
     for address in addresses:

@@ -51,7 +51,7 @@ def network(
     if ipv6:
         gateway, names, guest = map(ip_address, (GATEWAY_6, DNS_6, GUEST_6))
         plans.append(Plan(IPv6Network("fd00::/64"), gateway, names if dns else None, guest))
-    return Network(plans, mtu, mac2str(guest_mac), reach or Reach(), to_host)
+    return Network(plans, mtu, mac2str(guest_mac), reach or Reach(), to_host, BOUNDS)
 
 
 class FakeLink:

@@ -8,6 +8,7 @@ to be asked who were. Read: resolv.conf(5).
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rootlessnet import resolv_conf
+from rootlessnet.bounds import Bounds
 from rootlessnet.host.dns.nameservers import Nameservers
 from rootlessnet.host.dns.own_names import OwnNames
 from rootlessnet.host.dns.resolver import Resolver
@@ -26,16 +27,14 @@ class HostNames:
         reactor: Reactor,
         given: Sequence[HostAddress],
         own: Mapping[str, tuple[HostAddress, ...]],
-        most: int,
+        bounds: Bounds,
     ) -> None:
-        """`given` nameservers go before those of the host; `own` names are answered here; `most` is
-        that of `Resolver`.
-        """
+        """`given` nameservers go before those of the host; `own` names are answered here."""
         self._given = given
         self._watch = ResolvConfWatch(reactor)
         self._nameservers = Nameservers(_addresses(given or self.conf.nameservers))
         self._changed: Callable[[ResolvConf], None] | None = None
-        self.resolver = Resolver(reactor, self._nameservers, OwnNames(own), most)
+        self.resolver = Resolver(reactor, self._nameservers, OwnNames(own), bounds)
 
     @property
     def conf(self) -> ResolvConf:

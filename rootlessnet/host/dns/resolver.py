@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rootlessnet import limits
-from rootlessnet.bounds import DEFAULTS
+from rootlessnet.bounds import DEFAULTS, Bounds
 from rootlessnet.host.dns.exchange import DatagramAttempt, StreamAttempt
 from rootlessnet.host.dns.lane import Lane
 from rootlessnet.host.dns.nameservers import Nameservers
@@ -13,11 +13,6 @@ from rootlessnet.host.reactor import Reactor
 from rootlessnet.wire import MalformedError, dns
 from rootlessnet.wire.dns import Query
 
-# In flight, as are those over UDP, and at most a sixteenth of the descriptors each; more wait.
-# dnsmasq refuses more than 150 over UDP, and serves 20 connections at a time, unbound 10 (RFC 7766
-# 6.2.2).
-MAX_CONNECTED = 8
-MAX_STREAMS = 256  # connections of the guest's; then the one that was silent for longest is reset
 LARGEST_QUERY = 4096  # bytes; what programs send has a few hundred
 
 _TRANSFERS = (dns.AXFR, dns.IXFR)  # many messages, and none of a resolver's business
@@ -31,15 +26,16 @@ class Resolver:
         reactor: Reactor,
         nameservers: Nameservers,
         names: OwnNames,
-        most: int = DEFAULTS.dns_queries,
+        bounds: Bounds = DEFAULTS,
     ) -> None:
-        """At most so many queries are in flight over UDP."""
+        """Queries of either transport have a sixteenth of the descriptors at most. More wait."""
         self._reactor = reactor
         self._names = names
         share = max(limits.descriptor_limit() // 16, 1)
-        connected = min(MAX_CONNECTED, share)
-        self._datagrams = Lane(reactor, nameservers, DatagramAttempt, min(most, share))
+        most, connected = min(bounds.dns_queries, share), min(bounds.dns_tcp_queries, share)
+        self._datagrams = Lane(reactor, nameservers, DatagramAttempt, most)
         self._connections = Lane(reactor, nameservers, StreamAttempt, connected)
+        self._most_streams = bounds.dns_connections
         self._streams: dict[DnsStream, None] = {}  # longest silent first
 
     def resolve(self, message: bytes, answer: Callable[[bytes], None]) -> None:
@@ -67,8 +63,10 @@ class Resolver:
         self._ask(query, self._connections, answer)
 
     def open_stream(self) -> DnsStream:
-        """A connection of the guest's to its DNS address."""
-        if len(self._streams) >= MAX_STREAMS:
+        """A connection of the guest's to its DNS address. At the bound the one that was silent for
+        longest is reset.
+        """
+        if len(self._streams) >= self._most_streams:
             next(iter(self._streams)).reset()
         stream = DnsStream(self._reactor, self)
         self._streams[stream] = None
