@@ -113,7 +113,7 @@ class Instance:
         else:
             from rootlessnet.host import frame_link  # which few ever need
 
-            self._device = frame_link.FrameLink(self._reactor, link.fd)
+            self._device = frame_link.FrameLink(self._reactor, link.fd, log)
             mac = ethernet.BROADCAST  # until the guest says its own
             has_ipv6 = bool(wanted.ipv6)
         self._ending.callback(inside.close)
@@ -122,7 +122,7 @@ class Instance:
         if not has_ipv6:
             wanted = replace(wanted, ipv6=False)
             self._config = replace(config, network=wanted)
-        self._names = HostNames(self._reactor, wanted.dns, wanted.own_names, wanted.bounds)
+        self._names = HostNames(self._reactor, wanted.dns, wanted.own_names, wanted.bounds, log)
         self._sockets = HostSockets(self._reactor, self._names.resolver, sources, log)
         self._sockets.joins_datagrams = self._device.cuts_datagrams
         self._sockets.search_list = self._names.conf.search
@@ -387,9 +387,8 @@ class Instance:
     def _listen(self) -> None:
         """Begin to answer those who ask for this instance by its name."""
         if self._claim is not None:
-            self._control = Server(
-                self._loop, self._claim, self, self._config.network.bounds.control_clients
-            )
+            most = self._config.network.bounds.control_clients
+            self._control = Server(self._loop, self._claim, self, most, self._log)
 
     def _read_all(self) -> None:
         """Take all that the guest has sent."""

@@ -11,11 +11,14 @@ from rootlessnet.bounds import DEFAULTS
 from rootlessnet.control.clients import LATER, MORE, Answer, Clients
 from rootlessnet.control.state import Claim
 from rootlessnet.errors import RootlessnetError
+from rootlessnet.log import Log
+from rootlessnet.words import quoted
 
 if TYPE_CHECKING:
     from rootlessnet.control.requests import Controlled
 
 PATIENCE = 5.0  # seconds from a client's connect to the last byte of its answer
+LOOK = 30.0  # seconds between two looks for the socket's file
 REQUEST_SIZE = 1 << 16  # bytes: two thousand ports and more
 
 
@@ -35,18 +38,36 @@ class Server:
         claim: Claim,
         instance: "Controlled",
         most: int = DEFAULTS.control_clients,
+        log: Log | None = None,
     ) -> None:
         """The claim is the server's from now on; `most` is that of `Clients`."""
         self._claim = claim
+        self._loop = loop
+        self._log = log or Log()
+        self._look = loop.call_later(LOOK, self._look_for_socket)
         self._clients = Clients(loop, claim.listening, Lines(loop, instance), most)
 
     def close(self) -> None:
         """Give up the name, tell those who wait for the end that it has come, and leave all.
         Idempotent.
         """
+        self._look.cancel()
         self._clients.close()
         self._claim.release()
         self._clients.leave()
+
+    def _look_for_socket(self) -> None:
+        """Nobody comes to a socket that was removed, and it is not made anew: the name may be
+        another's by now.
+        """
+        if self._claim.is_reachable():
+            self._look = self._loop.call_later(LOOK, self._look_for_socket)
+        else:
+            self._log.fault(
+                "control socket removed",
+                f"the control socket of {quoted(self._claim.name)} was removed: ps, port and stop "
+                "do not find this instance any more; end it by a signal",
+            )
 
 
 class Lines:

@@ -155,6 +155,13 @@ class Claim:
         """The path of the folder that has the socket."""
         return self._folder.path
 
+    def is_reachable(self) -> bool:
+        """Whether the socket is where clients look for it."""
+        try:
+            return _identity(self._path) == self._identity
+        except OSError:
+            return False
+
     def release(self) -> None:
         """Give the name up. Idempotent."""
         if self.listening.fileno() < 0:

@@ -9,7 +9,7 @@ import errno
 import os
 from collections.abc import Mapping
 
-from rootlessnet import limits
+from rootlessnet import limits, resolv_conf
 from rootlessnet.log import Level, Log
 
 _NO_DESCRIPTOR = (
@@ -32,6 +32,13 @@ _SOCKETS = {
     **dict.fromkeys((errno.EAGAIN, errno.EADDRINUSE), _NO_PORT),  # of a connect, and of a bind
     errno.ENETDOWN: _DOWN,
 }
+# What becomes of new flows where a table is full, by the bound that has it so.
+_FULL = {
+    "tcp_flows": "connections: a new one waits until another ends",
+    "tcp_connecting": "connections under way: the oldest gives way, and is tried again",
+    "udp_flows": "UDP flows: the one that was idle for longest ends",
+    "echo_flows": "ping flows: the one that was idle for longest ends",
+}
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH)
 
 
@@ -51,6 +58,33 @@ def frame_refused(log: Log, error: int) -> None:
     else:  # EIO: the guest has taken its interface down
         text = f"the guest's interface takes no frames ({os.strerror(error)})"
         log.fault("frames refused", text, Level.DEBUG)
+
+
+def table_full(log: Log, bound: str) -> None:
+    """Log that the guest has as many flows as this one of `Bounds` allows, or as many as its share
+    of the descriptors.
+    """
+    name = bound.replace("_", "-")
+    log.fault(
+        f"{name} reached",
+        f"the guest has too many {_FULL[bound]}; raise --limit {name}=NUMBER, "
+        f"and what it needs of descriptors (ulimit -n)",
+    )
+
+
+def names_unresolved(log: Log) -> None:
+    """Log that the nameservers have not helped for several queries of the guest's in a row."""
+    log.fault(
+        "names unresolved",
+        "the nameservers fail, refuse or stay silent, so the guest resolves no names: "
+        f"mend {resolv_conf.PATH}, or give --dns ADDRESS",
+    )
+
+
+def guest_reads_slowly(log: Log) -> None:
+    """Log that frames are lost because the guest does not read them from its socket."""
+    text = "the guest does not read its frames: those that come are lost until it does"
+    log.fault("frames not read", text, Level.DEBUG)
 
 
 def defect(log: Log, context: Mapping[str, object]) -> None:

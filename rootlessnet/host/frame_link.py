@@ -10,7 +10,9 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
+from rootlessnet.host import faults
 from rootlessnet.host.reactor import EDGE, LEVEL, READABLE, WRITABLE, Reactor
+from rootlessnet.log import Log
 from rootlessnet.stack.host import Payload
 from rootlessnet.wire import segmentation, vnet
 
@@ -24,9 +26,10 @@ class FrameLink:
 
     cuts_datagrams = False  # without cost, as a TAP
 
-    def __init__(self, reactor: Reactor, fd: int) -> None:
+    def __init__(self, reactor: Reactor, fd: int, log: Log) -> None:
         """`fd` is of a listening socket, and is owned from here on."""
         self._reactor = reactor
+        self._log = log
         self.vanished: Callable[[], None] = lambda: None
         self._listening = socket.socket(fileno=fd)
         self._listening.setblocking(False)
@@ -64,7 +67,10 @@ class FrameLink:
         """There is one guest: whoever comes later is refused."""
         try:
             guest, _ = self._listening.accept()
-        except OSError:  # it went away again, or there is no descriptor: it may come anew
+        except BlockingIOError:  # it went away again
+            return
+        except OSError as error:  # there is no descriptor: it may come anew
+            faults.socket_refused(self._log, error.errno or 0)
             return
         self._reactor.remove(self._listening.fileno())
         self._listening.close()
@@ -111,13 +117,15 @@ class FrameLink:
                 self._guest.send(frame)
         except BlockingIOError:
             return False
-        except OSError:
+        except OSError as error:
             self.refused += 1
+            faults.frame_refused(self._log, error.errno or 0)
         return True
 
     def _wait(self, frame: bytes) -> None:
         if self._waiting_size + len(frame) > _WAITING_MOST:
             self.refused += 1
+            faults.guest_reads_slowly(self._log)
             return
         self._waiting_size += len(frame)
         self._waiting.append(frame)

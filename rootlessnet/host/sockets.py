@@ -8,7 +8,7 @@ from rootlessnet.bounds import DEFAULTS
 from rootlessnet.host.datagram import DatagramSocket
 from rootlessnet.host.dns.resolver import Resolver
 from rootlessnet.host.dns.stream import DnsStream
-from rootlessnet.host.faults import socket_refused
+from rootlessnet.host.faults import socket_refused, table_full
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.host.sources import Sources
 from rootlessnet.host.splice import Splices, SpliceTable
@@ -46,6 +46,9 @@ class HostSockets:
 
     def tcp_sockets(self) -> int:
         return len(self._tcp)
+
+    def full(self, bound: str) -> None:
+        table_full(self._log, bound)
 
     def open_tcp(self) -> TcpSocket:
         """A socket that is to connect, or to be that of a client of a published port."""

@@ -219,12 +219,15 @@ class OutboundEndpoints:
 
 
 class DatagramFlows(Timed):
-    """The table of all flows of a protocol, at most `limit`; past it the oldest goes."""
+    """The table of all flows of a protocol, at most `limit`; past it the oldest goes, and `full`
+    hears of it.
+    """
 
-    def __init__(self, timers: Timers, limit: int) -> None:
+    def __init__(self, timers: Timers, limit: int, full: Callable[[], None]) -> None:
         super().__init__()
         self._timers = timers
         self._limit = limit
+        self._full = full
         self._flows: dict[bytes, DatagramFlow] = {}
 
     def __len__(self) -> int:
@@ -245,6 +248,7 @@ class DatagramFlows(Timed):
         if standing is not None:  # two ports of the gateway's lead to this remote: answer the last
             del self._flows[standing.key]
         if len(self._flows) >= self._limit:
+            self._full()
             self._end_one()
         self._flows[flow.key] = flow
         if self.deadline == inf:

@@ -75,7 +75,11 @@ class EchoFlows:
     def __init__(self, timers: Timers, frames: Frames, host: Host, bounds: Bounds) -> None:
         self._frames = frames
         self._network = frames.network
-        self._flows = DatagramFlows(timers, min(bounds.echo_flows, host.capacity() // 16))
+        self._flows = DatagramFlows(
+            timers,
+            min(bounds.echo_flows, host.capacity() // 16),
+            lambda: host.full("echo_flows"),
+        )
         self._endpoints = OutboundEndpoints(EchoEndpoint, host.open_echo, Reason.PROHIBITED)
 
     def __len__(self) -> int:

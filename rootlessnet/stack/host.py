@@ -100,6 +100,9 @@ class Host(Protocol):
     def tcp_sockets(self) -> int:
         """How many TCP sockets are open, those of connections that have ended for the guest too."""
 
+    def full(self, bound: str) -> None:
+        """A table of flows is full: the one with this bound's name in `Bounds`."""
+
     def open_tcp(self) -> HostTcp:
         """A TCP socket that is not connected yet."""
 

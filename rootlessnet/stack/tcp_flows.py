@@ -153,6 +153,7 @@ class TcpFlows:
         """
         self._connecting = {key: one for key, one in self._connecting.items() if one.awaits_accept}
         if len(self._connecting) >= self._most_connecting:
+            self._host.full("tcp_connecting")
             for _ in range(max(self._most_connecting // 32, 1)):
                 self.make_room()
 
@@ -197,6 +198,7 @@ class TcpFlows:
 
     def _open_outbound(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:
         if self.is_full():
+            self._host.full("tcp_flows")
             return  # the guest sends its SYN again
         port = int.from_bytes(segment.ports[2:], "big")
         if self._network.is_dns(packet.destination):

@@ -109,7 +109,11 @@ class UdpFlows:
         self._frames = frames
         self._host = host
         self._network = frames.network
-        self._flows = DatagramFlows(timers, min(bounds.udp_flows, host.capacity() // 8))
+        self._flows = DatagramFlows(
+            timers,
+            min(bounds.udp_flows, host.capacity() // 8),
+            lambda: host.full("udp_flows"),
+        )
         self._endpoints = OutboundEndpoints(
             OutboundEndpoint, host.open_udp, Reason.HOST_UNREACHABLE
         )

@@ -22,6 +22,7 @@ from rootlessnet.control.server import REQUEST_SIZE, Server, is_allowed
 from rootlessnet.control.state import claim, peer_of
 from rootlessnet.errors import RootlessnetError
 from rootlessnet.forward import Forward, parse_forwards
+from rootlessnet.log import Log
 from tests.control.world import TAKEN, Clients
 
 INFO = encode_request(Info())
@@ -67,7 +68,10 @@ class World(Clients):
         claimed = claim("web")
         assert claimed is not None
         self.instance = FakeInstance()
-        self.server = Server(loop, claimed, self.instance)
+        self.lines: list[str] = []  # of the log
+        log = Log(lambda _level, text: self.lines.append(text))
+        self.server = Server(loop, claimed, self.instance, log=log)
+        self.claimed = claimed
 
     def hear(self, client: socket.socket) -> object:
         """The answer, and the end."""
@@ -273,6 +277,19 @@ def test_who_asks_for_more_while_it_waits_is_sent_away(world: World) -> None:
 def test_another_user_is_sent_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "is_allowed", lambda user: user != os.geteuid())
     assert world.ask(INFO) is None
+
+
+def test_the_socket_is_removed(world: World) -> None:
+    """It is told once; the instance goes on."""
+    world.server._look_for_socket()
+    assert world.lines == []
+    (left,) = Path(world.claimed.folder).glob("*.sock")
+    left.unlink()
+    world.server._look.cancel()
+    world.server._look_for_socket()
+    (told,) = world.lines
+    assert told.startswith("the control socket of 'web' was removed: ")
+    assert world.server._look.cancelled()
 
 
 def test_who_is_allowed() -> None:

@@ -6,7 +6,8 @@ import pytest
 from scapy.layers.inet import TCP
 
 from rootlessnet.bounds import Bounds
-from tests.host.asking import EXPECTED, QUERY, answer_to, failure_of, question
+from rootlessnet.host.dns.resolver import HELPLESS
+from tests.host.asking import EXPECTED, QUERY, REFUSED, answer_to, failure_of, question
 from tests.host.conftest import MakeWorld
 from tests.host.guest import GuestTcp
 from tests.host.world import FarEnd, HostWorld, address_of, closed_port, descriptors, is_readable
@@ -215,3 +216,28 @@ def test_a_nameserver_has_few_connections_at_a_time(
             wait_for_messages(guest, count)
         if count < 4:
             connections.append(accept(world, far_end, listening))
+
+
+def test_nameservers_that_do_not_help_are_told_once(make_world: MakeWorld) -> None:
+    """Not for one query, which may be about a name that is broken itself."""
+    world = make_world([closed_port()])
+    guest = GuestTcp.connected(world, PORT, DNS)
+    for count in range(1, HELPLESS + 2):
+        guest.send(framed(QUERY))
+        wait_for_messages(guest, count)
+        assert len(world.lines) == (count >= HELPLESS)
+    assert world.lines[0].startswith("the nameservers fail, refuse or stay silent")
+
+
+def test_an_answer_between_failures(make_world: MakeWorld, far_end: FarEnd) -> None:
+    listening = far_end.listen()
+    world = make_world([address_of(listening)])
+    guest = GuestTcp.connected(world, PORT, DNS)
+    codes = [REFUSED] * (HELPLESS - 1) + [0] + [REFUSED] * (HELPLESS - 1)
+    for count, code in enumerate(codes, 1):
+        guest.send(framed(QUERY))
+        for _ in range(2 if code else 1):  # a lone nameserver is asked twice
+            with accept(world, far_end, listening) as connected:
+                connected.sendall(framed(answer_to(connected.recv(1000)[2:], code)))
+        wait_for_messages(guest, count)
+    assert world.lines == []

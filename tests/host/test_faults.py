@@ -224,6 +224,14 @@ def test_a_defect_is_one_event(world: HostWorld) -> None:
     assert second == "no exception"
 
 
+@pytest.mark.parametrize("bound", ["tcp_flows", "tcp_connecting", "udp_flows", "echo_flows"])
+def test_a_full_table_is_told_once(world: HostWorld, bound: str) -> None:
+    world.host.full(bound)
+    world.host.full(bound)
+    (told,) = world.lines
+    assert f"raise --limit {bound.replace('_', '-')}=NUMBER" in told
+
+
 # ── the report ───────────────────────────────────────────────────────────────────────────────────
 
 

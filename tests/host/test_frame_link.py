@@ -13,6 +13,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 from rootlessnet.host.frame_link import FrameLink
+from rootlessnet.log import Level, Log
 from rootlessnet.stack.frames import Frames, TcpHeader, UdpHeader
 from rootlessnet.wire import vnet
 from tests.host.world import PATIENCE, HostReactor
@@ -32,7 +33,9 @@ class Line:
         listening.bind(str(path))
         listening.listen(1)
         self.reactor = reactor
-        self.link = FrameLink(reactor, listening.detach())
+        self.lines: list[str] = []  # of the log
+        self.log = Log(lambda _level, text: self.lines.append(text), Level.DEBUG)
+        self.link = FrameLink(reactor, listening.detach(), self.log)
         self.frames: list[bytes] = []
         self.vanished = 0
         self.link.vanished = self._vanish
@@ -168,3 +171,22 @@ def test_all_that_waits_is_read_at_once(line: Line) -> None:
             sent += 1
     line.link.read_all()
     assert len(line.frames) == sent > 0
+
+
+def test_frames_that_are_not_taken_are_told(line: Line) -> None:
+    guest = line.known_guest()
+    while not line.link.refused:
+        line.link.write(vnet.NO_OFFLOAD, bytes(LARGEST // 2))
+    (told,) = line.lines
+    assert told.startswith("the guest does not read its frames")
+    guest.close()
+    line.reactor.wait(lambda: line.vanished, "the end")
+
+
+def test_a_guest_for_whom_no_descriptor_is_left(line: Line) -> None:
+    line.reactor.let_run()
+    guest = line.guest()
+    line.reactor.starve()
+    assert line.lines[0].startswith("no descriptor is left")
+    guest.send(FRAME)
+    line.reactor.wait(lambda: line.frames, "the same guest")

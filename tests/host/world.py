@@ -98,7 +98,7 @@ class HostWorld:
         self.lines: list[str] = []  # of the log
         self.log = Log(lambda _level, text: self.lines.append(text))
         names = OwnNames({OWN_NAME: (ip_address(GATEWAY),)})
-        resolver = Resolver(reactor, Nameservers(servers), names, stack_world.BOUNDS)
+        resolver = Resolver(reactor, Nameservers(servers), names, stack_world.BOUNDS, self.log)
         self.host = HostSockets(reactor, resolver, log=self.log)
         plan = network(reach=Reach(host_loopback=True))
         self.gateway = Gateway(plan, self.link, self.host, bytes(16), bounds=stack_world.BOUNDS)

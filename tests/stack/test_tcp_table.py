@@ -117,6 +117,7 @@ def test_at_the_bound_a_syn_waits_for_its_repetition(monkeypatch: pytest.MonkeyP
         established(world, sport)
     world.send(tcp("S", sport=3))
     assert (world.heard(), len(world.host.tcp)) == ([], 2)
+    assert world.host.full_tables == ["tcp_flows"]
     world.send(tcp("R", seq=ISN + 1, sport=1))
     opening(world, tcp("S", sport=3))
     assert len(world.gateway.tcp) == 2
@@ -130,6 +131,7 @@ def test_connects_to_dead_hosts_give_way_the_oldest_first(monkeypatch: pytest.Mo
     dead = [opening(world, tcp("S", sport=sport)) for sport in (2, 3, 4, 5)]
     assert [host.calls for host in dead] == [["abort"], [], [], []]
     assert (alive.calls, len(world.gateway.tcp)) == (["established"], 4)
+    assert world.host.full_tables == ["tcp_connecting"]
     assert world.heard() == [], "a SYN that was given up comes again"
     opening(world, tcp("S", sport=2)).connection.accept(world.now)
     assert said(world.heard_one())[0] == "SA"

@@ -282,6 +282,7 @@ def test_at_the_bound_the_oldest_goes(side: Side) -> None:
         world.send(side.udp(sport=sport))
     assert [socket.closed for socket in world.host.udp] == [False, True, False, False]
     assert len(world.gateway.udp) == 3
+    assert world.host.full_tables == ["udp_flows"]
 
 
 @pytest.mark.usefixtures("small_table")

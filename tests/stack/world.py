@@ -143,11 +143,15 @@ class FakeHost:
         self.queries: list[tuple[bytes, Callable[[bytes], None]]] = []
         self.search: list[str] = ["corp.example", "example.org"]
         self.failure: int | None = None
+        self.full_tables: list[str] = []
         self.room_for = capacity
         self.closed = 0  # of the TCP sockets, besides those that were aborted
 
     def capacity(self) -> int:
         return self.room_for
+
+    def full(self, bound: str) -> None:
+        self.full_tables.append(bound)
 
     def tcp_sockets(self) -> int:
         return sum("abort" not in one.calls for one in self.tcp) - self.closed

@@ -25,7 +25,7 @@ _PATIENCE = 2.0  # seconds until the next is asked
 _STUB_PATIENCE = 4.5  # seconds for all of them: a stub resolver waits for five
 _LARGEST = 65535
 _LENGTH = 2  # bytes before each message on a stream
-_NO_HELP = (dns.SERVFAIL, dns.NOTIMP, dns.REFUSED)
+NO_HELP = (dns.SERVFAIL, dns.NOTIMP, dns.REFUSED)
 
 
 class Asker(Protocol):
@@ -170,7 +170,7 @@ class Exchange:
         if self._server is not None:
             self._server.answered(self._reactor.now)
         message = self._query.message[:2] + message[2:]
-        if dns.code_of(message) in _NO_HELP:
+        if dns.code_of(message) in NO_HELP:
             self._failure = message
             self._ask_next()
         else:

@@ -7,9 +7,9 @@ program that floods its DNS address harms no one outside, and nobody for long in
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from rootlessnet.host.dns.exchange import Exchange, Transport
+from rootlessnet.host.dns.exchange import NO_HELP, Exchange, Transport
 from rootlessnet.host.dns.nameservers import Nameservers
 from rootlessnet.host.reactor import Reactor
 from rootlessnet.wire import dns
@@ -18,6 +18,13 @@ from rootlessnet.wire.dns import Query
 MAX_WAITING = 4096
 
 _WORTH_ASKING = 5.0  # seconds that a stub resolver waits for an answer
+
+
+class Heard(Protocol):
+    """Who hears how each query of the guest's ended."""
+
+    def __call__(self, *, helped: bool) -> None:
+        """Whether a nameserver helped."""
 
 
 class _Waiting(NamedTuple):
@@ -30,13 +37,19 @@ class Lane:
     """Asks the nameservers by one transport."""
 
     def __init__(
-        self, reactor: Reactor, nameservers: Nameservers, transport: Transport, most: int
+        self,
+        reactor: Reactor,
+        nameservers: Nameservers,
+        transport: Transport,
+        most: int,
+        heard: Heard,
     ) -> None:
         """At most `most` queries are in flight."""
         self._reactor = reactor
         self._nameservers = nameservers
         self._transport = transport
         self._most = most
+        self._heard = heard
         self._exchanges: dict[Exchange, Callable[[bytes], None]] = {}
         self._waiting: deque[_Waiting] = deque()  # oldest first
 
@@ -71,7 +84,10 @@ class Lane:
         exchange.begin()
 
     def _ended(self, exchange: Exchange, message: bytes) -> None:
-        self._exchanges.pop(exchange)(message)
+        answer = self._exchanges.pop(exchange)
+        if answer is not _ignore:
+            self._heard(helped=dns.code_of(message) not in NO_HELP)
+        answer(message)
         if self._waiting:
             self._reactor.defer(self._go_on)
 

@@ -14,6 +14,7 @@ from rootlessnet.host.dns.own_names import OwnNames
 from rootlessnet.host.dns.resolver import Resolver
 from rootlessnet.host.dns.watch import ResolvConfWatch
 from rootlessnet.host.reactor import Reactor
+from rootlessnet.log import Log
 from rootlessnet.resolv_conf import ResolvConf
 from rootlessnet.stack.host import SocketAddress
 from rootlessnet.words import HostAddress
@@ -28,13 +29,14 @@ class HostNames:
         given: Sequence[HostAddress],
         own: Mapping[str, tuple[HostAddress, ...]],
         bounds: Bounds,
+        log: Log,
     ) -> None:
         """`given` nameservers go before those of the host; `own` names are answered here."""
         self._given = given
         self._watch = ResolvConfWatch(reactor)
         self._nameservers = Nameservers(_addresses(given or self.conf.nameservers))
         self._changed: Callable[[ResolvConf], None] | None = None
-        self.resolver = Resolver(reactor, self._nameservers, OwnNames(own), bounds)
+        self.resolver = Resolver(reactor, self._nameservers, OwnNames(own), bounds, log)
 
     @property
     def conf(self) -> ResolvConf:

@@ -9,10 +9,13 @@ from rootlessnet.host.dns.lane import Lane
 from rootlessnet.host.dns.nameservers import Nameservers
 from rootlessnet.host.dns.own_names import OwnNames
 from rootlessnet.host.dns.stream import DnsStream
+from rootlessnet.host.faults import names_unresolved
 from rootlessnet.host.reactor import Reactor
+from rootlessnet.log import Log
 from rootlessnet.wire import MalformedError, dns
 from rootlessnet.wire.dns import Query
 
+HELPLESS = 3  # queries in a row that are told: any one may be about a name that is broken itself
 LARGEST_QUERY = 4096  # bytes; what programs send has a few hundred
 
 _TRANSFERS = (dns.AXFR, dns.IXFR)  # many messages, and none of a resolver's business
@@ -27,14 +30,17 @@ class Resolver:
         nameservers: Nameservers,
         names: OwnNames,
         bounds: Bounds = DEFAULTS,
+        log: Log | None = None,
     ) -> None:
         """Queries of either transport have a sixteenth of the descriptors at most. More wait."""
         self._reactor = reactor
         self._names = names
         share = max(limits.descriptor_limit() // 16, 1)
+        self._log = log or Log()
+        self._helpless = 0  # queries in a row with which no nameserver helped
         most, connected = min(bounds.dns_queries, share), min(bounds.dns_tcp_queries, share)
-        self._datagrams = Lane(reactor, nameservers, DatagramAttempt, most)
-        self._connections = Lane(reactor, nameservers, StreamAttempt, connected)
+        self._datagrams = Lane(reactor, nameservers, DatagramAttempt, most, self._heard)
+        self._connections = Lane(reactor, nameservers, StreamAttempt, connected, self._heard)
         self._most_streams = bounds.dns_connections
         self._streams: dict[DnsStream, None] = {}  # longest silent first
 
@@ -61,6 +67,12 @@ class Resolver:
             answer(dns.format_error(message))
             return
         self._ask(query, self._connections, answer)
+
+    def _heard(self, *, helped: bool) -> None:
+        """The nameservers are done with a query."""
+        self._helpless = 0 if helped else self._helpless + 1
+        if self._helpless >= HELPLESS:
+            names_unresolved(self._log)
 
     def open_stream(self) -> DnsStream:
         """A connection of the guest's to its DNS address. At the bound the one that was silent for
