@@ -13,16 +13,17 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from rootlessnet.cli import output
 from rootlessnet.cli.parser import Parser
-from rootlessnet.errors import RootlessnetError
+from rootlessnet.errors import RootlessnetError, UsageError
 from rootlessnet.log import Level, Log
 from rootlessnet.words import quoted
 
 _OPENING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-_LEVELS = tuple(level.name.lower() for level in Level)
+FORMATS = ("text", "json")
+LEVELS = tuple(level.name.lower() for level in Level)
 
 
 class LogArguments(argparse.Namespace):
@@ -50,6 +51,32 @@ class LogArguments(argparse.Namespace):
         return Log(sink, Level[self.log_level.upper()])
 
 
+ENVIRONMENT = {
+    "ROOTLESSNET_LOG_FILE": "log_file",
+    "ROOTLESSNET_LOG_FORMAT": "log_format",
+    "ROOTLESSNET_LOG_LEVEL": "log_level",
+}  # the options, for command lines that are not ours to extend
+
+
+def log_of_environment(environment: Mapping[str, str]) -> Log:
+    """The log that the variables describe, each as the option of its name; an empty one is as if
+    not set. Raises RootlessnetError.
+    """
+    given = {field: environment.get(name) for name, field in ENVIRONMENT.items()}
+    arguments = LogArguments()
+    arguments.log_file = given["log_file"] or None
+    arguments.log_format = given["log_format"] or "text"
+    arguments.log_level = given["log_level"] or "info"
+    _require("ROOTLESSNET_LOG_FORMAT", arguments.log_format, FORMATS)
+    _require("ROOTLESSNET_LOG_LEVEL", arguments.log_level, LEVELS)
+    return arguments.open_log()
+
+
+def _require(name: str, word: str, possible: Sequence[str]) -> None:
+    if word not in possible:
+        raise UsageError(f"{name} is {quoted(word)}: set it to one of {', '.join(possible)}")
+
+
 def add_log_options(parser: Parser) -> None:
     """Add the options of `LogArguments` to `parser`."""
     group = parser.add_argument_group("log")
@@ -61,13 +88,13 @@ def add_log_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--log-format",
-        choices=("text", "json"),
+        choices=FORMATS,
         default="text",
         help="one line, or one JSON object with time, level and message, an event (default: text)",
     )
     group.add_argument(
         "--log-level",
-        choices=_LEVELS,
+        choices=LEVELS,
         default="info",
         help="leave out what is less grave: debug, info, warning or error (default: info)",
     )

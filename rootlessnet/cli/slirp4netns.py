@@ -8,6 +8,7 @@ by some, so they come before anything else is imported.
 Read: slirp4netns(1); docs/slirp4netns.md for its callers and for what differs.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 from rootlessnet import __version__
@@ -49,7 +50,9 @@ usage: slirp4netns [OPTION]... PID|PATH|FD [TAPNAME]
 
 A network for an unprivileged network namespace, as slirp4netns has it, by
 rootlessnet. The interface is TAPNAME (default: tap0). With --target-type=bess
-PATH is a socket to be made, to which the guest connects.
+PATH is a socket to be made, to which the guest connects. The environment may
+have ROOTLESSNET_LOG_FILE, ROOTLESSNET_LOG_FORMAT and ROOTLESSNET_LOG_LEVEL, as
+the options of rootlessnet attach; SIGUSR1 has the state of the network logged.
 
 """
 
@@ -63,11 +66,22 @@ def slirp4netns(words: list[str]) -> int:
         import rootlessnet
 
         config, sandbox = found
-        log = Log(lambda _level, text: output.complain(text))
+        log = _log()
         return rootlessnet.serve(config, log=log, hardening=True, sandbox=sandbox)
     except RootlessnetError as error:
         output.complain(str(error))
         return 1
+
+
+def _log() -> Log:
+    """The log. Who calls this passes fixed options, so its user says more by the environment.
+    Raises RootlessnetError.
+    """
+    if any(name.startswith("ROOTLESSNET_LOG_") for name in os.environ):
+        from rootlessnet.cli.log_options import log_of_environment  # with argparse
+
+        return log_of_environment(os.environ)
+    return Log(lambda _level, text: output.complain(text))
 
 
 def parse(words: list[str]) -> "AttachConfig | None":

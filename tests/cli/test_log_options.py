@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlessnet.cli.log_options import LogArguments, add_log_options
+from rootlessnet.cli.log_options import LogArguments, add_log_options, log_of_environment
 from rootlessnet.cli.parser import Parser
 from rootlessnet.errors import RootlessnetError, UsageError
 from rootlessnet.log import Log
@@ -129,3 +129,30 @@ def test_standard_error_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> No
 def test_standard_error_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     open_log().warning("nobody wants to know")
+
+
+def test_the_environment_says_it_too(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = log_of_environment(
+        {
+            "ROOTLESSNET_LOG_FILE": str(path),
+            "ROOTLESSNET_LOG_FORMAT": "json",
+            "ROOTLESSNET_LOG_LEVEL": "warning",
+        }
+    )
+    log.info("left out")
+    log.warning("told")
+    (line,) = path.read_text().splitlines()
+    assert json.loads(line)["message"] == "told"
+
+
+@pytest.mark.parametrize("name", ["ROOTLESSNET_LOG_FILE", "ROOTLESSNET_LOG_LEVEL"])
+def test_an_empty_variable_is_none(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    log_of_environment({name: ""}).info("news")
+    assert capsys.readouterr().err == "rootlessnet: news\n"
+
+
+@pytest.mark.parametrize("name", ["ROOTLESSNET_LOG_FORMAT", "ROOTLESSNET_LOG_LEVEL"])
+def test_variables_that_mean_nothing(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} is 'loud': set it to one of "):
+        log_of_environment({name: "loud"})

@@ -362,3 +362,17 @@ def test_what_it_gives_up(target: Target, sandbox: tuple[str, ...]) -> None:
         running.hang_up()
         assert running.status() == 0
         assert not api.exists()
+
+
+def test_the_log_is_in_the_environment(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever calls it passes fixed options."""
+    path = tmp_path / "log"
+    monkeypatch.setenv("ROOTLESSNET_LOG_FILE", str(path))
+    with slirp4netns("-c", *words_for(target, "pid"), "tap0") as running:
+        running.process.send_signal(signal.SIGUSR1)
+        wait_for(lambda: "faults: " in path.read_text(), "the report")
+        running.hang_up()
+        assert running.status() == 0
+        assert running.complaint() == ""
