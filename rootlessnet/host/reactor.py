@@ -35,11 +35,14 @@ LEVEL = EPOLLIN
 
 _BATCH = 128  # events handled before those of the TAP are looked for again
 _LONGEST_ROUND = 0.001  # seconds of turns before the event loop gets its own
+_OVERDUE = 1.0  # seconds by which no timer of a process that runs is late
 _PATIENCE = 50e-6  # seconds that an event is looked out for
 
 
 class Reactor:
-    """Drives a gateway. `now` is the time of this round, in seconds of the monotonic clock."""
+    """Drives a gateway. `now` is the time of this round, in seconds of the monotonic clock, less
+    those for which this process stood still.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -53,6 +56,8 @@ class Reactor:
         self._gateway: Gateway | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed = inf
+        self._due = inf  # when the timer is to expire
+        self._still = 0.0  # seconds for which this process stood still
         self._is_patient = False
         self._asleep_since = -inf
         loop.add_reader(self._epoll.fileno(), self._round)
@@ -122,7 +127,7 @@ class Reactor:
         """Call back now, in a round of its own, and not within another."""
         if self._epoll.closed:
             return
-        self.now = monotonic()
+        self.now = self._clock()
         try:
             callback()
         finally:
@@ -148,7 +153,7 @@ class Reactor:
     def _round(self) -> None:
         if self._epoll.closed:
             return
-        self.now = now = monotonic()
+        self.now = now = self._clock()
         if now - self._asleep_since < _PATIENCE:
             self._is_patient = True
         end = now + _LONGEST_ROUND
@@ -176,14 +181,14 @@ class Reactor:
                 except Exception as error:
                     self._report(error)
         self._settle()
-        self.now = monotonic()
+        self.now = self._clock()
         return bool(events) and not self._epoll.closed
 
     def _look_out(self) -> list[tuple[int, int]]:
         """The next events, if they come soon."""
         poll, end = self._poll, self.now + _PATIENCE
         while not (events := poll(0, _BATCH)):
-            self.now = monotonic()
+            self.now = self._clock()
             if self.now >= end:
                 self._is_patient = False
                 break
@@ -210,12 +215,22 @@ class Reactor:
         if deadline < self._armed:
             if self._timer is not None:
                 self._timer.cancel()
-            self._armed = deadline
+            self._armed, self._due = deadline, max(deadline, self.now)
             self._timer = self.loop.call_later(max(deadline - self.now, 0), self._expire)
 
+    def _clock(self) -> float:
+        """The time, which does not run while this process is stopped, or its machine: nobody could
+        be heard then, so nobody is silent for longer. A timer that is far overdue tells of it.
+        """
+        now = monotonic() - self._still
+        if now > self._due + _OVERDUE:
+            self._still += now - self._due
+            now = self._due
+        return now
+
     def _expire(self) -> None:
-        self._timer, self._armed = None, inf
-        self.now = monotonic()
+        self.now = self._clock()
+        self._timer, self._armed, self._due = None, inf, inf
         try:
             if self._gateway is not None:
                 self._gateway.expire(self.now)

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from scapy.layers.inet import TCP
@@ -15,7 +16,7 @@ from scapy.layers.inet import TCP
 from rootlessnet.host import reactor as reactor_module
 from rootlessnet.host.reactor import EDGE, LEVEL, Reactor
 from tests.host.guest import GuestTcp
-from tests.host.world import FarEnd, HostReactor, HostWorld, port_of
+from tests.host.world import FarEnd, HostReactor, HostWorld, is_readable, port_of
 from tests.stack.world import GATEWAY, tcp, udp
 from tests.wire.oracle import from_guest
 
@@ -356,3 +357,25 @@ def test_the_end_amid_a_round(world: HostWorld, make_event: MakeEvent) -> None:
     reactor.let_run()
     assert reactor.closed
     assert called == []
+
+
+# ── a process that stands still ──────────────────────────────────────────────────────────────────
+
+
+def test_time_does_not_run_while_the_process_is_stopped(
+    world: HostWorld, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that the guest has not acknowledged for an hour, in which nobody heard it."""
+    listening = far_end.listen()
+    guest = GuestTcp.connected(world, port_of(listening))
+    far = far_end.accept(listening)
+    far.sendall(b"data")
+    world.hear()  # and nothing is acknowledged
+    before = world.reactor.now
+    monkeypatch.setattr(reactor_module, "monotonic", lambda: monotonic() + 3600)
+    assert [bytes(packet[TCP].payload) for packet in world.hear()] == [b"data"], "sent once more"
+    assert world.reactor.now < before + 60
+    assert not is_readable(far)
+    guest.send(b"I live")
+    world.reactor.wait(lambda: is_readable(far), "what the guest says")
+    assert far.recv(100) == b"I live"
