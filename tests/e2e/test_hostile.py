@@ -14,6 +14,7 @@ from tests.e2e.processes import most_memory, tell
 
 MEMORY = 128 << 20  # bytes that the program may come to, at most
 PINGS = 64  # flows at a time, as the user wants it
+TOLD = ("the guest has too many", "the nameservers fail, refuse or stay silent")
 FLOODED = 90.0  # seconds for all floods, which take a fraction of it
 DRAINED = 60.0  # seconds: a flow of datagrams ends after 30, and is looked for each 5
 
@@ -63,5 +64,6 @@ def test_floods(outside: Outside) -> None:
         program.stdin = None  # whoever cleans up would flush it
         assert program.wait(FLOODED) == 0
         told = program.stderr.read().splitlines()
-        assert all("the guest has too many" in line for line in told)
-        assert len(told) <= 4 * (FLOODED + DRAINED) // 60 + 4  # bounds, each once a minute
+        unknown = [line for line in told if not any(known in line for known in TOLD)]
+        assert unknown == []
+        assert len(told) <= 15  # four bounds and the nameservers, each once a minute
