@@ -238,17 +238,28 @@ def test_nobody_looks_out_for_what_comes_slowly(sleeper: Sleeper) -> None:
 
 
 def test_what_comes_fast_is_looked_out_for(sleeper: Sleeper) -> None:
-    """Once a sleep was short, that is: then within one round, too."""
-    sleeper.wake(1.0)
+    """Once some sleeps in a row were short, that is: then within one round."""
+    for _ in range(reactor_module._SHORT_SLEEPS):
+        sleeper.wake(30e-6, 30e-6)
+        assert len(sleeper.events) == 1
     sleeper.wake(30e-6, 30e-6, 60e-6, 90e-6)
     assert not sleeper.events
-    sleeper.wake(0.001, 30e-6)  # in vain at last: no more until it comes fast again
+    sleeper.wake(30e-6, 30e-6)  # the last was in vain: not before it comes fast as often again
     assert len(sleeper.events) == 1
 
 
+def test_a_long_sleep_between_short_ones(sleeper: Sleeper) -> None:
+    for _ in range(reactor_module._SHORT_SLEEPS):
+        sleeper.wake(30e-6)
+    for after in (0.001, 30e-6):
+        sleeper.wake(after, 30e-6)
+        assert len(sleeper.events) == 1
+
+
 def test_looking_out_is_bounded(sleeper: Sleeper) -> None:
-    sleeper.wake(1.0)
-    assert sleeper.wake(30e-6) < 10
+    for _ in range(reactor_module._SHORT_SLEEPS):
+        assert sleeper.wake(30e-6) == 2
+    assert 2 < sleeper.wake(30e-6) < 10
     assert sleeper.wake(1.0) == 2
 
 
