@@ -393,6 +393,8 @@ class Instance:
     def _read_all(self) -> None:
         """Take all that the guest has sent."""
         self._device.read_all()
+        while self._gateway.open_some(self._reactor.now):
+            pass
         if self._ways is not None:
             self._ways.read_all()
 

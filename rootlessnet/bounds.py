@@ -20,6 +20,9 @@ class Bounds:
     tcp_connection_bytes: int = 1 << 20  # held for one of them in each direction, and its window
     udp_flows: int = 4096
     echo_flows: int = 256
+    openings: int = (
+        16384  # frames for which a flow is to be opened as soon as others had their turn
+    )
     fragmented: int = 64  # datagrams in reassembly
     neighbours: int = 1024  # nodes of the guest's network whose hardware address is known
     leases: int = 28  # of DHCP, and as many of DHCPv6, besides those that are reserved
@@ -41,6 +44,7 @@ RANGES: Mapping[str, range] = {
     "tcp_connection_bytes": range(1 << 16, (0xFFFF << 5) + 1),  # what a scaled window expresses
     "udp_flows": range(1, _MOST + 1),
     "echo_flows": range(1, _MOST + 1),
+    "openings": range(1, _MOST + 1),
     "fragmented": range(1, 4097),
     "neighbours": range(1, _MOST + 1),
     "leases": range(1, 29),  # there are no more addresses for them

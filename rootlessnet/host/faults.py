@@ -38,6 +38,7 @@ _FULL = {
     "tcp_connecting": "connections under way: the oldest gives way, and is tried again",
     "udp_flows": "UDP flows: the one that was idle for longest ends",
     "echo_flows": "ping flows: the one that was idle for longest ends",
+    "openings": "flows that wait to be opened: the guest opens them faster than that can be done",
 }
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH)
 

@@ -17,6 +17,7 @@ from rootlessnet.stack.datagram_flows import (
 from rootlessnet.stack.frames import Frames
 from rootlessnet.stack.host import Host, SocketAddress
 from rootlessnet.stack.network import Unreachable
+from rootlessnet.stack.openings import Openings
 from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire import MalformedError, families, icmp, ip
 from rootlessnet.wire.families import Family
@@ -72,9 +73,12 @@ class EchoEndpoint(OutboundEndpoint):
 class EchoFlows:
     """All echo flows of a guest."""
 
-    def __init__(self, timers: Timers, frames: Frames, host: Host, bounds: Bounds) -> None:
+    def __init__(
+        self, timers: Timers, frames: Frames, host: Host, openings: Openings, bounds: Bounds
+    ) -> None:
         self._frames = frames
         self._network = frames.network
+        self._openings = openings
         self._flows = DatagramFlows(
             timers,
             min(bounds.echo_flows, host.capacity() // 16),
@@ -103,6 +107,8 @@ class EchoFlows:
         key = packet.addresses + identifier.to_bytes(2, "big")
         flow = self._flows.get(key)
         if flow is None:
+            if not self._openings.admits(frame):
+                return
             try:
                 flow = self._open(key, packet, now)
             except Unreachable as unreachable:

@@ -1,13 +1,15 @@
 """The gateway: one path for every frame of the guest.
 
 `receive` dispatches on the Ethernet type, then on the protocol, to the flow tables. After a batch
-of frames `end_batch` sends the acknowledgements it left owing. The one timer of the loop is armed
-for `next_deadline` and calls `expire`. Malformed frames are counted and dropped: nothing a guest
-sends raises past here. The gateway is a hop: it answers a packet whose TTL ends here, and what goes
-on has one less. Read: RFC 1812 (what a gateway owes), RFC 4443 2.4 (which errors nobody is told).
+of frames `end_batch` opens flows that had to wait and sends the acknowledgements that are owed. The
+one timer of the loop is armed for `next_deadline` and calls `expire`. Malformed frames are counted
+and dropped: nothing a guest sends raises past here. The gateway is a hop: it answers a packet whose
+TTL ends here, and what goes on has one less. Read: RFC 1812 (what a gateway owes),
+RFC 4443 2.4 (which errors nobody is told).
 """
 
 from collections.abc import Sequence
+from math import inf
 
 from rootlessnet.bounds import DEFAULTS, Bounds
 from rootlessnet.stack.configuration import AddressPool, Configuration, is_of_nobody
@@ -17,6 +19,7 @@ from rootlessnet.stack.frames import Frames
 from rootlessnet.stack.host import Device, Host
 from rootlessnet.stack.neighbours import Neighbours
 from rootlessnet.stack.network import Network, Plan, is_link_local
+from rootlessnet.stack.openings import Openings
 from rootlessnet.stack.tcp_flows import TcpFlows
 from rootlessnet.stack.udp_flows import UdpFlows
 from rootlessnet.tcp.engine import Engine
@@ -47,16 +50,15 @@ class Gateway:
         self._frames = Frames(device, network)
         timers = Timers()
         self._engine = Engine(timers, secret, bounds)
-        self.tcp = TcpFlows(self._engine, self._frames, host, bounds)
-        self.udp = UdpFlows(timers, self._frames, host, bounds)
-        self.echo = EchoFlows(timers, self._frames, host, bounds)
+        self._openings = openings = Openings(bounds.openings, lambda: host.full("openings"))
+        self.tcp = TcpFlows(self._engine, self._frames, host, openings, bounds)
+        self.udp = UdpFlows(timers, self._frames, host, openings, bounds)
+        self.echo = EchoFlows(timers, self._frames, host, openings, bounds)
         self._neighbours = Neighbours(self._frames)
         self._configuration = Configuration(timers, self._frames, host, self.udp, pools)
         self._fragments = Fragments(bounds.fragmented)
         self._packet = Packet()
         self._plans = {plan.family.ethertype: plan for plan in network.plans}
-        self.end_batch = self._engine.end_batch
-        self.next_deadline = self._engine.next_deadline
         self.expire = self._engine.expire
         self.dropped = dict.fromkeys(
             ("malformed", "foreign source", "hop limit", "unknown protocol"), 0
@@ -81,6 +83,21 @@ class Gateway:
             self._refuse_header(self._plans[kind], frame, refused)
         except MalformedError:
             self.dropped["malformed"] += 1
+
+    def end_batch(self, now: float) -> None:
+        """Do what waits for the end of a batch of frames."""
+        self.open_some(now)
+        self._engine.end_batch(now)
+
+    def open_some(self, now: float) -> bool:
+        """Open a few of the flows that wait; whether there are more."""
+        for frame in self._openings.turn():
+            self.receive(frame, now)
+        return bool(self._openings)
+
+    def next_deadline(self) -> float:
+        """When to call `expire` next; inf for never, -inf for soon."""
+        return -inf if self._openings else self._engine.next_deadline()
 
     def _receive_packet(self, plan: Plan, frame: memoryview, now: float) -> None:
         packet = self._packet

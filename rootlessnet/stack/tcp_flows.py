@@ -15,6 +15,7 @@ from rootlessnet.bounds import Bounds
 from rootlessnet.stack.frames import Frames, TcpHeader
 from rootlessnet.stack.host import Host, SocketAddress
 from rootlessnet.stack.network import REASONS, Unreachable
+from rootlessnet.stack.openings import Openings
 from rootlessnet.tcp.connection import Connection
 from rootlessnet.tcp.engine import Engine
 from rootlessnet.tcp.interface import User
@@ -65,10 +66,13 @@ class TcpFlow:
 class TcpFlows:
     """All TCP flows of a guest."""
 
-    def __init__(self, engine: Engine, frames: Frames, host: Host, bounds: Bounds) -> None:
+    def __init__(
+        self, engine: Engine, frames: Frames, host: Host, openings: Openings, bounds: Bounds
+    ) -> None:
         self.frames = frames
         self._engine = engine
         self._host = host
+        self._openings = openings
         self._network = frames.network
         self._flows: dict[bytes, Connection] = {}
         # Oldest first. Those that have connected meanwhile are sorted out when it is full.
@@ -93,10 +97,10 @@ class TcpFlows:
         key = packet.addresses + segment.ports
         connection = self._flows.get(key)
         if connection is None:
-            self._arrives_unknown(key, packet, segment, now)
+            self._arrives_unknown(key, packet, frame, now)
         elif segment.flags & SYN and connection.may_be_reopened_by(segment):
             connection.forget()
-            self._arrives_unknown(key, packet, segment, now)
+            self._arrives_unknown(key, packet, frame, now)
         else:
             connection.segment_arrives(segment, now)
 
@@ -190,9 +194,11 @@ class TcpFlows:
         header = families.of(addresses).build(addresses, ip.TCP, tcp.SIZE, DEFAULT_HOP_LIMIT)
         self.frames.refuse(header + ports + seq.to_bytes(4, "big") + bytes(12), reason)
 
-    def _arrives_unknown(self, key: bytes, packet: Packet, segment: Segment, now: float) -> None:
+    def _arrives_unknown(self, key: bytes, packet: Packet, frame: memoryview, now: float) -> None:
+        segment = self._segment
         if segment.flags & (SYN | ACK | RST) == SYN:
-            self._open_outbound(key, packet, segment, now)
+            if self._openings.admits(frame):
+                self._open_outbound(key, packet, segment, now)
         elif not segment.flags & RST and not self._network.is_for_many(packet.destination):
             self._reset(packet, segment)
 

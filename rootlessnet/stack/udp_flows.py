@@ -17,6 +17,7 @@ from rootlessnet.stack.datagram_flows import (
 from rootlessnet.stack.frames import Frames, UdpHeader
 from rootlessnet.stack.host import Host, SocketAddress
 from rootlessnet.stack.network import Unreachable
+from rootlessnet.stack.openings import Openings
 from rootlessnet.tcp.timers import Timers
 from rootlessnet.wire import dns, families, ip, udp, vnet
 from rootlessnet.wire.families import Family
@@ -105,10 +106,13 @@ class PublishedPort(Endpoint):
 class UdpFlows:
     """All UDP flows of a guest."""
 
-    def __init__(self, timers: Timers, frames: Frames, host: Host, bounds: Bounds) -> None:
+    def __init__(
+        self, timers: Timers, frames: Frames, host: Host, openings: Openings, bounds: Bounds
+    ) -> None:
         self._frames = frames
         self._host = host
         self._network = frames.network
+        self._openings = openings
         self._flows = DatagramFlows(
             timers,
             min(bounds.udp_flows, host.capacity() // 8),
@@ -132,12 +136,14 @@ class UdpFlows:
         key = packet.addresses + bytes(frame[packet.start : packet.start + 4])
         flow = self._flows.get(key)
         if flow is None:
-            if port == dns.PORT and self._network.is_dns(packet.destination):
-                self._resolve(key, bytes(payload))
-                return
             service = self._services.get(packet.destination + key[-2:])
             if service is not None:
                 service(packet, frame, payload, now)
+                return
+            if not self._openings.admits(frame):
+                return
+            if port == dns.PORT and self._network.is_dns(packet.destination):
+                self._resolve(key, bytes(payload))
                 return
             try:
                 flow = self._open_outbound(key, packet, port, now)

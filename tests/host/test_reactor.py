@@ -352,15 +352,17 @@ def test_nothing_is_called_after_the_end(reactor: HostReactor, make_event: MakeE
     reactor.remove(event)  # by its owner, who is late
 
 
-def test_the_end_amid_a_round(world: HostWorld, make_event: MakeEvent) -> None:
+def test_the_end_amid_a_round(
+    world: HostWorld, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The stack asks for no more time, and writes to its device no more."""
     reactor, called = world.reactor, list[str]()
 
     def end(_events: int) -> None:
         world.gateway.receive(from_guest(udp(dst=GATEWAY, dport=9)), reactor.now)
         assert world.gateway.next_deadline() < inf
-        world.gateway.next_deadline = lambda: 0.0
-        world.gateway.expire = lambda now: called.append("expired")
+        monkeypatch.setattr(world.gateway, "next_deadline", lambda: 0.0)
+        monkeypatch.setattr(world.gateway, "expire", lambda now: called.append("expired"))
         reactor.close()
 
     reactor.add(make_event(1), LEVEL, end)

@@ -37,6 +37,7 @@ def numbered(packet: Packet, at: int, count: int, size: int = 2) -> Iterator[mem
 def flood(ordeal: Ordeal, frames: Iterator[memoryview]) -> None:
     for frame in frames:
         ordeal.gateway.receive(frame, ordeal.now)
+        ordeal.gateway.open_some(ordeal.now)
     ordeal.gateway.end_batch(ordeal.now)
     ordeal.check()
 
@@ -51,6 +52,7 @@ def flood_and_connect(ordeal: Ordeal) -> None:
     for frame in syns():
         known = len(ordeal.host.sockets)
         ordeal.gateway.receive(frame, ordeal.now)
+        ordeal.gateway.open_some(ordeal.now)
         for socket in ordeal.host.sockets[known:]:
             socket.connection.accept(ordeal.now)
 
@@ -79,6 +81,7 @@ def test_syns_that_fail_at_once(ordeal: Ordeal, error: int) -> None:
     for frame in syns():
         ordeal.host.failure = error
         ordeal.gateway.receive(frame, ordeal.now)
+        ordeal.gateway.open_some(ordeal.now)
     assert len(ordeal.gateway.tcp) == 1
     assert len(ordeal.link.written) == (0 if error == errno.EMFILE else _MANY)
     ordeal.link.written.clear()

@@ -215,6 +215,8 @@ class World:
     def send(self, packet: Packet, vnet: bytes = NO_OFFLOAD, mac: str = GUEST_MAC) -> None:
         """The guest, or a node behind it, sends one packet."""
         self.gateway.receive(from_guest(packet, vnet, mac), self.now)
+        while self.gateway.open_some(self.now):
+            pass
 
     def heard(self) -> list[Packet]:
         """What the guest has received since this was last asked."""

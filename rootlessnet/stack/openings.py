@@ -1,0 +1,56 @@
+"""Frames that want a flow: a few of them are processed with each batch, the others wait.
+
+A flow that is opened costs as much as thirty frames of one that stands: a host socket, its options,
+its first event. A guest that opens them without end, by a scan or a flood, would so hold up all
+that stands, for its interface has one queue. Here they wait in a line of their own, in their order;
+frames of flows that stand pass them by. What finds the line full is lost, as in any queue: who is
+in earnest sends again. Read: RFC 4987 (SYN flooding).
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+PER_BATCH = 2  # more would leave less than half of the time to flows that stand
+_MOST_LOOKED_AT = 64  # frames in line of which the flow stands meanwhile are no openings
+_MOST_BYTES = 4 << 20  # in line
+
+
+class Openings:
+    """The line, of `most` frames. `full` is called when it has no place for one."""
+
+    def __init__(self, most: int, full: Callable[[], None]) -> None:
+        self._most = most
+        self._full = full
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._left = PER_BATCH
+        self._is_turn = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def admits(self, frame: memoryview) -> bool:
+        """Whether a flow may be opened for this frame now. If not, it will be received once more,
+        or is lost.
+        """
+        if self._left and (self._is_turn or not self._waiting):
+            self._left -= 1
+            return True
+        if len(self._waiting) < self._most and self._size + len(frame) <= _MOST_BYTES:
+            self._waiting.append(bytes(frame))
+            self._size += len(frame)
+        else:
+            self._full()
+        return False
+
+    def turn(self) -> Iterator[memoryview]:
+        """The frames whose turn it is at the end of a batch, to be received."""
+        self._left = PER_BATCH
+        self._is_turn = True
+        for _ in range(_MOST_LOOKED_AT):
+            if not self._waiting or not self._left:
+                break
+            frame = self._waiting.popleft()
+            self._size -= len(frame)
+            yield memoryview(frame)
+        self._is_turn = False
