@@ -230,7 +230,7 @@ class TcpSocket:
 
     # ── what the engine asks ─────────────────────────────────────────────────────────────────────
 
-    def deliver(self, data: memoryview) -> int:
+    def deliver(self, data: memoryview | bytes) -> int:
         if self._socket is None:
             return -1
         try:

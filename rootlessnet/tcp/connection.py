@@ -13,7 +13,7 @@ from rootlessnet.tcp.interface import LEAST_MSS, TOMBSTONE, WINDOW_SCALE
 from rootlessnet.tcp.sender import SYN_RECEIVED, SYN_SENT, Sender
 from rootlessnet.tcp.sequence import MASK, distance
 from rootlessnet.tcp.state import State
-from rootlessnet.tcp.tcb import Owed, Timer
+from rootlessnet.tcp.tcb import AT_END_OF_BATCH, DELAYED, NO_TIMER, Timer
 from rootlessnet.wire.tcp import ACK, FIN, PSH, RST, SYN, Segment, parse_options
 
 ESTABLISHED = State.ESTABLISHED
@@ -213,7 +213,7 @@ class Connection(Sender):
         self._take_syn(segment)
         if acceptable:
             self._acknowledged(segment.ack, 1, 1, now)
-            self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+            self._owe_acknowledgement(AT_END_OF_BATCH)
             self._establish(now)
         else:  # both opened at once
             self.state = SYN_RECEIVED
@@ -227,7 +227,7 @@ class Connection(Sender):
             return
         if not self._trim(segment):
             if not flags & RST:
-                self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+                self._owe_acknowledgement(AT_END_OF_BATCH)
                 self._hear_old_news(segment, now)
             return
         if flags & RST:
@@ -270,14 +270,14 @@ class Connection(Sender):
         if excess > 0:
             segment.payload = segment.payload[: len(segment.payload) - excess]
             segment.flags &= ~FIN
-            self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+            self._owe_acknowledgement(AT_END_OF_BATCH)
         return True
 
     def _syn_repeated(self, segment: Segment, now: float) -> None:
         if not segment.flags & ACK:
             self._emit_syn(now)  # our answer was lost
         elif self._complete_handshake(segment, segment.window, now):  # both had opened at once
-            self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+            self._owe_acknowledgement(AT_END_OF_BATCH)
 
     def _hear_old_news(self, segment: Segment, now: float) -> None:
         """The number of a segment is old, what it acknowledges may be new.
@@ -327,7 +327,7 @@ class Connection(Sender):
         if segment.seq != self.rcv_nxt:
             if payload or fin:
                 self._keep_for_later(segment.seq, payload, fin)
-                self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+                self._owe_acknowledgement(AT_END_OF_BATCH)
             return
         if payload and not self._take_payload(payload, now):
             return
@@ -338,7 +338,7 @@ class Connection(Sender):
             if piece is None:
                 break
             payload, fin = piece
-            self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+            self._owe_acknowledgement(AT_END_OF_BATCH)
             if payload and not self._take_payload(payload, now):
                 return
         if fin and self.state in RECEIVING:
@@ -356,7 +356,7 @@ class Connection(Sender):
         excess is not acknowledged, so the guest sends it again.
         """
         held = self._receive_buffer
-        taken = 0 if held else self._user.deliver(memoryview(payload))
+        taken = 0 if held else self._user.deliver(payload)
         offered = length = len(payload)
         if taken < length:
             if taken < 0:
@@ -369,7 +369,7 @@ class Connection(Sender):
         self._progress = now
         self._unacknowledged += length
         at_once = self._unacknowledged >= 2 * self._mss
-        self._owe_acknowledgement(Owed.AT_END_OF_BATCH if at_once else Owed.DELAYED)
+        self._owe_acknowledgement(AT_END_OF_BATCH if at_once else DELAYED)
         return length == offered
 
     def _take_fin(self, now: float) -> None:
@@ -377,7 +377,7 @@ class Connection(Sender):
             self._rcv_adv = (self._rcv_adv + 1) & MASK  # a full window takes a FIN yet
         self.rcv_nxt = (self.rcv_nxt + 1) & MASK
         self._clear_reassembly()
-        self._owe_acknowledgement(Owed.DELAYED)
+        self._owe_acknowledgement(DELAYED)
         self._enter(_ON_FIN[self.state], now)
         if not self._receive_buffer:
             self._finish_receiving()
@@ -393,5 +393,5 @@ class Connection(Sender):
         elif state is State.TIME_WAIT:
             self.acknowledge()
             self._start(Timer.TIME_WAIT, now + TOMBSTONE)
-        elif self._timer is Timer.NONE:
+        elif self._timer is NO_TIMER:
             self._stop_timer(now)

@@ -43,7 +43,10 @@ class Link(Protocol):
         mss: int,
         options: bytes,
     ) -> None:
-        """Send one segment; a payload above `mss` leaves as several. Buffers may be reused then."""
+        """Send one segment; a payload above `mss` leaves as several. Buffers may be reused then.
+
+        Options, a SYN's, leave without payload.
+        """
 
     def closed(self) -> None:
         """The connection holds no more state."""
@@ -52,7 +55,7 @@ class Link(Protocol):
 class User(Protocol):
     """The host's half of the connection."""
 
-    def deliver(self, data: memoryview) -> int:
+    def deliver(self, data: memoryview | bytes) -> int:
         """Take in-order bytes; how many were taken, or -1 when the host's half is gone."""
 
     def finish(self) -> None:

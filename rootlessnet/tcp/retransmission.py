@@ -27,13 +27,22 @@ class RetransmissionTimeout:
 
     def sample(self, rtt: float) -> None:
         """Take in one round-trip time, measured on a segment that was sent once (Karn)."""
-        if self._srtt:
-            self._rttvar += (abs(self._srtt - rtt) - self._rttvar) / 4
-            self._srtt += (rtt - self._srtt) / 8
+        srtt, rttvar = self._srtt, self._rttvar
+        if srtt:
+            rttvar += (abs(srtt - rtt) - rttvar) / 4
+            srtt += (rtt - srtt) / 8
         else:
-            self._srtt, self._rttvar = rtt, rtt / 2
-        timeout = self._srtt + max(_GRANULARITY, 4 * self._rttvar)
-        self.value = min(max(timeout, MINIMUM), MAXIMUM)
+            srtt, rttvar = rtt, rtt / 2
+        self._srtt, self._rttvar = srtt, rttvar
+        margin = 4 * rttvar
+        if margin < _GRANULARITY:
+            margin = _GRANULARITY
+        timeout = srtt + margin
+        if timeout < MINIMUM:
+            timeout = MINIMUM
+        elif timeout > MAXIMUM:
+            timeout = MAXIMUM
+        self.value = timeout
 
     def back_off(self) -> None:
         """Double the time-out (RFC 6298 5.5)."""

@@ -9,41 +9,37 @@ from collections import deque
 
 
 class SendQueue:
-    """`size` is the number of bytes held, `pieces` of the objects that hold them."""
+    """`size` is the number of bytes held, `pieces` are the objects that hold them."""
 
-    __slots__ = ("_head", "_pieces", "size")
+    __slots__ = ("_head", "pieces", "size")
 
     def __init__(self) -> None:
-        self._pieces: deque[bytes] = deque()
+        self.pieces: deque[bytes] = deque()
         self._head = 0  # bytes of the first piece that are acknowledged already
         self.size = 0
 
-    @property
-    def pieces(self) -> int:
-        return len(self._pieces)
-
     def append(self, data: bytes) -> None:
-        self._pieces.append(data)
+        self.pieces.append(data)
         self.size += len(data)
 
     def discard(self, count: int) -> None:
         """Drop the first `count` bytes, at most `size`."""
         self.size -= count
-        pieces = self._pieces
+        pieces = self.pieces
         count += self._head
         while pieces and count >= len(pieces[0]):
             count -= len(pieces.popleft())
         self._head = count
 
     def clear(self) -> None:
-        self._pieces.clear()
+        self.pieces.clear()
         self._head = self.size = 0
 
     def read(self, offset: int, length: int) -> bytes | memoryview:
         """`length` bytes from `offset` on, by reference when they lie in one piece."""
         offset += self._head
         parts: list[memoryview] = []
-        for piece in self._pieces:
+        for piece in self.pieces:
             if offset >= len(piece):
                 offset -= len(piece)
                 continue

@@ -21,13 +21,14 @@ from rootlessnet.tcp.interface import (
 )
 from rootlessnet.tcp.sequence import HALF, MASK
 from rootlessnet.tcp.state import State
-from rootlessnet.tcp.tcb import Owed, Tcb, Timer
+from rootlessnet.tcp.tcb import AT_END_OF_BATCH, NO_TIMER, RETRANSMISSION, Tcb, Timer
 from rootlessnet.wire.tcp import ACK, FIN, PSH, RST, SYN, Segment, build_options
 
 SYN_SENT = State.SYN_SENT
 SYN_RECEIVED = State.SYN_RECEIVED
-HALF_CLOSED = (State.FIN_WAIT_2, State.CLOSE_WAIT)
-SENDING = (State.ESTABLISHED, State.CLOSE_WAIT)  # the host may still send data
+FIN_WAIT_2 = State.FIN_WAIT_2
+CLOSE_WAIT = State.CLOSE_WAIT
+SENDING = (State.ESTABLISHED, CLOSE_WAIT)  # the host may still send data
 
 _DUPLICATE_ACKS = 3  # RFC 5681 3.2
 _MINIMUM_SEGMENT = 536  # what a segment is never cut below for the sake of half a window
@@ -44,14 +45,18 @@ class Sender(Tcb):
         Silly windows are avoided here (RFC 9293 3.8.6.2.1): less than a segment is offered only
         while nothing is in flight.
         """
-        queue = self._queue
+        queue, engine = self._queue, self._engine
         held = queue.size
-        share = self._engine.share()
-        free = min(self.snd_wnd, self._engine.connection_limit, share) - held
+        share = most = engine.share()
+        if engine.connection_limit < most:
+            most = engine.connection_limit
+        if self.snd_wnd < most:
+            most = self.snd_wnd
+        free = most - held
         if (
             free > 0
-            and (free >= min(self.snd_mss, share >> 1) or not held)
-            and queue.pieces < SEND_PIECES
+            and (not held or free >= self.snd_mss or free >= share >> 1)
+            and len(queue.pieces) < SEND_PIECES
             and self.state in SENDING
         ):
             return free
@@ -63,7 +68,7 @@ class Sender(Tcb):
         The window is probed when nothing is in flight that would bring an answer.
         """
         self._blocked = True
-        if self._timer in (Timer.NONE, Timer.KEEP_ALIVE) and self.state in SENDING:
+        if self._timer in (NO_TIMER, Timer.KEEP_ALIVE) and self.state in SENDING:
             self._start_persist(now)
 
     def send(self, data: bytes, now: float) -> None:
@@ -92,9 +97,9 @@ class Sender(Tcb):
             self.snd_max = nxt
             if self._rtt_seq < 0:  # Karn: never a number that was sent before
                 self._rtt_seq, self._rtt_from = nxt, now
-        if self._timer is not Timer.RETRANSMISSION:
+        if self._timer is not RETRANSMISSION:
             self._progress = now  # the guest's time to answer begins
-            self._start(Timer.RETRANSMISSION, now + self._timeout.value)
+            self._start(RETRANSMISSION, now + self._timeout.value)
 
     def _output(self, now: float) -> None:
         """Send what the window takes of what is queued and of the FIN behind it."""
@@ -119,7 +124,7 @@ class Sender(Tcb):
             self._sent(1, now)
         else:
             self._rtt_seq = -1  # Karn
-        self._start(Timer.RETRANSMISSION, now + self._timeout.value)
+        self._start(RETRANSMISSION, now + self._timeout.value)
         flags = SYN if self.state is SYN_SENT else SYN | ACK
         self._emit(self.iss, flags, b"", build_options(self._mss, self._rcv_scale or None))
 
@@ -139,7 +144,7 @@ class Sender(Tcb):
             return True  # an old acknowledgement
         if acked:
             self._acknowledged(ack, acked, outstanding, now)
-        elif self._timer is Timer.RETRANSMISSION and not segment.length:
+        elif self._timer is RETRANSMISSION and not segment.length:
             self._count_duplicate(segment, now)
         window = segment.window << self._snd_scale
         if window > self.snd_wnd or (
@@ -164,8 +169,11 @@ class Sender(Tcb):
         if (self.snd_nxt - ack) & MASK >= HALF:
             self.snd_nxt = ack  # it had fallen back, and the guest held more than was thought
         # Our SYN and FIN count as acknowledged too, and lie in no queue.
-        discarded = min(acked, self._queue.size)
-        self._queue.discard(discarded)
+        queue = self._queue
+        discarded = queue.size
+        if acked < discarded:
+            discarded = acked
+        queue.discard(discarded)
         self._engine.spare += discarded
         self._duplicate_acks = 0
         self._progress = now
@@ -173,7 +181,7 @@ class Sender(Tcb):
             self._timeout.sample(now - self._rtt_from)
             self._rtt_seq = -1
         if acked < outstanding:
-            self._start(Timer.RETRANSMISSION, now + self._timeout.value)
+            self._start(RETRANSMISSION, now + self._timeout.value)
         else:
             self._stop_timer(now)
 
@@ -200,15 +208,16 @@ class Sender(Tcb):
     def _challenge(self, now: float) -> None:
         """Answer a segment that may be forged with the truth (RFC 5961)."""
         if self._engine.may_challenge(now):
-            self._owe_acknowledgement(Owed.AT_END_OF_BATCH)
+            self._owe_acknowledgement(AT_END_OF_BATCH)
 
     # ── timers ───────────────────────────────────────────────────────────────────────────────────
 
     def _stop_timer(self, now: float) -> None:
-        if self.state in HALF_CLOSED:
+        state = self.state
+        if state is FIN_WAIT_2 or state is CLOSE_WAIT:  # half closed
             self._start(Timer.KEEP_ALIVE, now + KEEP_ALIVE)
         else:
-            self._timer = Timer.NONE
+            self._timer = NO_TIMER
             self.deadline = inf
 
     def _start_persist(self, now: float) -> None:
@@ -250,7 +259,7 @@ class Sender(Tcb):
         if not self.snd_wnd:
             self._start_persist(now)
             return
-        self._start(Timer.RETRANSMISSION, now + self._timeout.value)
+        self._start(RETRANSMISSION, now + self._timeout.value)
         if self._queue.size:
             # One segment; the acknowledgement tells what else was lost.
             self._emit_data(

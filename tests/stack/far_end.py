@@ -108,7 +108,7 @@ class HostSocket(FakeTcp):
     def resume(self, now: float) -> None:
         self._read(now)
 
-    def deliver(self, data: memoryview) -> int:
+    def deliver(self, data: memoryview | bytes) -> int:
         assert "finish" not in self.calls, "bytes behind the FIN"
         if self._broken:
             self._drop()

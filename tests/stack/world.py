@@ -80,7 +80,7 @@ class FakeTcp:
     def join(self, connection: Connection) -> None:
         self.joined = connection
 
-    def deliver(self, data: memoryview) -> int:
+    def deliver(self, data: memoryview | bytes) -> int:
         self.delivered += data
         return len(data)
 

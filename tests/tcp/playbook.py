@@ -375,7 +375,7 @@ class Play:
 
     # ── what comes out: the user ─────────────────────────────────────────────────────────────────
 
-    def deliver(self, data: memoryview) -> int:
+    def deliver(self, data: memoryview | bytes) -> int:
         if self._lost:
             return -1
         taken = len(data) if self._takes is None else min(len(data), self._takes)

@@ -243,7 +243,7 @@ class Peer:
     def resume(self, now: float) -> None:
         self._send(now)
 
-    def deliver(self, data: memoryview) -> int:
+    def deliver(self, data: memoryview | bytes) -> int:
         habits, now = self._habits, self._world.now
         assert not self.finished_count, "bytes behind the FIN"
         taken = len(data)

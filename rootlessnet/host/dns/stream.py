@@ -60,7 +60,7 @@ class DnsStream:
     def established(self, now: float) -> None:
         self._be_due()
 
-    def deliver(self, data: memoryview) -> int:
+    def deliver(self, data: memoryview | bytes) -> int:
         if not self._is_open:
             return -1
         taken = data[: max(_HELD - len(self._queries), 0)]
