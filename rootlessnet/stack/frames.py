@@ -12,7 +12,7 @@ from struct import Struct
 from rootlessnet.stack.host import Device, Payload
 from rootlessnet.stack.network import Network
 from rootlessnet.wire import ethernet, families, ip, tcp, udp, vnet
-from rootlessnet.wire.checksum import pseudo_header_sum
+from rootlessnet.wire.checksum import checksum, fold, pseudo_header_sum
 from rootlessnet.wire.icmp import Reason
 from rootlessnet.wire.ip import DEFAULT_HOP_LIMIT
 
@@ -96,12 +96,13 @@ class Frames:
 class _FlowHeader:
     """The headers of the packets of one flow towards the guest, and where what changes is in them.
 
-    What `checksum.fold` does is written out where they send: that saves calls for each packet.
+    What follows from the length of a packet is made anew only when that changes. It seldom does:
+    bulk leaves in bursts of one size, and acknowledgements and many protocols' answers are alike.
     """
 
     __slots__ = (
-        *("_checksum_at", "_fields_at", "_header", "_ip_length", "_ip_sum", "_length_at"),
-        *("_pseudo_sum", "_start", "_write"),
+        *("_checksum_at", "_fields_at", "_header", "_ip_length", "_ip_sum", "_length"),
+        *("_length_at", "_pseudo_sum", "_start", "_sum", "_write"),
     )
 
     def __init__(
@@ -121,16 +122,28 @@ class _FlowHeader:
         self._checksum_at = family.checksum_at and _IP + family.checksum_at
         self._fields_at = _IP + family.header_size + _PORTS
         self._start = _IP + family.header_size - ethernet.START
+        self._length = -1  # of transport header and payload, in bytes, as the headers have it
+        self._sum = 0  # of the pseudo-header
+
+    def _resize(self, length: int) -> None:
+        self._length = length
+        header = self._header
+        ip_length = self._ip_length + length
+        _pack_length(header, self._length_at, ip_length)
+        if self._checksum_at:
+            _pack_length(header, self._checksum_at, checksum(self._ip_sum + ip_length))
+        self._sum = fold(self._pseudo_sum + length)
 
 
 class TcpHeader(_FlowHeader):
     """The headers of the segments of one connection."""
 
-    __slots__ = ("_gso",)
+    __slots__ = ("_gso", "_mss")
 
     def __init__(self, frames: Frames, addresses: bytes, ports: bytes) -> None:
         super().__init__(frames, addresses, ip.TCP, ports, tcp.SIZE)
         self._gso = families.of(addresses).tcp_segments
+        self._mss = 0  # as the headers have it
 
     def send(
         self,
@@ -144,29 +157,17 @@ class TcpHeader(_FlowHeader):
     ) -> None:
         """Send one segment, or for a payload above `mss` one frame that the guest's kernel cuts."""
         header = self._header
-        size = len(payload)
         header_size = tcp.SIZE + len(options)
-        length = header_size + size
-        start = self._start
-        if size > mss:
-            _pack_vnet(header, 0, 1, self._gso, start + header_size, mss, start, 16)
-        else:
-            _pack_vnet(header, 0, 1, 0, 0, 0, start, 16)
-        ip_length = self._ip_length + length
-        _pack_length(header, self._length_at, ip_length)
-        if self._checksum_at:
-            total = self._ip_sum + ip_length
-            _pack_length(header, self._checksum_at, (total - 1) % 0xFFFF + 1 ^ 0xFFFF)
-        _pack_tcp(
-            header,
-            self._fields_at,
-            seq,
-            ack,
-            header_size << 2,
-            flags,
-            window,
-            (self._pseudo_sum + length - 1) % 0xFFFF + 1,
-        )
+        length = header_size + len(payload)
+        if length != self._length or mss != self._mss:
+            self._mss = mss
+            start = self._start
+            if length - header_size > mss:
+                _pack_vnet(header, 0, 1, self._gso, start + header_size, mss, start, 16)
+            else:
+                _pack_vnet(header, 0, 1, 0, 0, 0, start, 16)
+            self._resize(length)
+        _pack_tcp(header, self._fields_at, seq, ack, header_size << 2, flags, window, self._sum)
         self._write(header + options if options else header, payload)
 
 
@@ -201,13 +202,9 @@ class UdpHeader(_FlowHeader):
         else:
             _pack_vnet(header, 0, 1, 0, 0, 0, start, 6)
         length = udp.SIZE + size
-        ip_length = self._ip_length + length
-        _pack_length(header, self._length_at, ip_length)
-        if self._checksum_at:
-            total = self._ip_sum + ip_length
-            _pack_length(header, self._checksum_at, (total - 1) % 0xFFFF + 1 ^ 0xFFFF)
-        total = self._pseudo_sum + length
-        _pack_udp(header, self._fields_at, length, (total - 1) % 0xFFFF + 1)
+        if length != self._length:
+            self._resize(length)
+        _pack_udp(header, self._fields_at, length, self._sum)
         self._write(header, payload)
 
     def _send_fragments(self, payload: Payload, segment: int) -> None:
