@@ -17,7 +17,7 @@ polling" in the kernel's documentation of KVM.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, epoll
 from time import monotonic
@@ -165,12 +165,10 @@ class Reactor:
 
     def _take_turn(self) -> bool:
         """Handle what is deferred and what is ready; whether there is more to be expected."""
-        deferred, self._deferred = self._deferred, []
-        for callback in deferred:
-            try:
-                callback()
-            except Exception as error:
-                self._report(error)
+        deferred = self._deferred
+        if deferred:
+            self._deferred = []
+            self._call(deferred)
         is_patient = self._short_sleeps >= _SHORT_SLEEPS and not deferred
         events = self._look_out() if is_patient else self._poll(0, _BATCH)
         callbacks, added = self._callbacks, self._added
@@ -197,6 +195,13 @@ class Reactor:
                 break
         return events
 
+    def _call(self, callbacks: Iterable[Callable[[], None]]) -> None:
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception as error:
+                self._report(error)
+
     def _report(self, error: Exception) -> None:
         message = "a defect of rootlessnet, please report it"
         self.loop.call_exception_handler({"message": message, "exception": error})
@@ -205,11 +210,7 @@ class Reactor:
         """Send what is owed, and set the timer."""
         if self._last:
             last, self._last = self._last, []
-            for callback in last:
-                try:
-                    callback()
-                except Exception as error:
-                    self._report(error)
+            self._call(last)
         gateway = self._gateway
         if gateway is None:
             return

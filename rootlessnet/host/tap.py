@@ -62,6 +62,7 @@ class Tap:
         self._file = io.FileIO(fd, "r", closefd=False)  # its readinto says None for EAGAIN
         self._buffer = memoryview(bytearray(_LARGEST))
         self._offset = 0 if has_vnet else vnet.SIZE
+        self._target = self._buffer[self._offset :]
         self._has_vnet = has_vnet
         # The kinds of frames that go to the kernel as they are; GSO_NONE: unsummed ones.
         self.offload = self._enable_offload(offload) if has_vnet else _NONE
@@ -122,9 +123,7 @@ class Tap:
     def _read_batch(self) -> bool:
         """Give some frames to the stack; whether there may be more."""
         buffer, receive, now = self._buffer, self._receive, self._reactor.now
-        readinto = self._file.readinto
-        offset = self._offset
-        target = buffer[offset:]
+        target, offset, readinto = self._target, self._offset, self._file.readinto
         for _ in range(_BATCH):
             try:
                 size = readinto(target)

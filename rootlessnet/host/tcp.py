@@ -210,7 +210,9 @@ class TcpSocket:
             if not room:
                 connection.wait_for_room(now)
                 return
-            wanted = min(room, _BURSTS * connection.burst)
+            wanted = _BURSTS * connection.burst
+            if room < wanted:
+                wanted = room
             try:
                 data = source.recv(wanted)
             except BlockingIOError:
@@ -231,10 +233,11 @@ class TcpSocket:
     # ── what the engine asks ─────────────────────────────────────────────────────────────────────
 
     def deliver(self, data: memoryview | bytes) -> int:
-        if self._socket is None:
+        sink = self._socket
+        if sink is None:
             return -1
         try:
-            return self._socket.send(data)
+            return sink.send(data)
         except BlockingIOError:
             return 0
         except OSError:

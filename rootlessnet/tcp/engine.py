@@ -90,7 +90,10 @@ class Engine:
 
     def next_deadline(self) -> float:
         """When to call `expire` next; inf for never."""
-        return min(self._delayed_until, self.timers.next_deadline())
+        deadline = self.timers.next_deadline()
+        if self._delayed_until < deadline:
+            return self._delayed_until
+        return deadline
 
     def expire(self, now: float) -> None:
         """Send delayed acknowledgements and run the timers that are due."""
