@@ -10,6 +10,7 @@ Read: RFC 6890 (special addresses), RFC 4291 2.5 (those of IPv6).
 
 import errno
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from rootlessnet.bounds import DEFAULTS, Bounds
@@ -46,6 +47,12 @@ class Unreachable(Exception):
 def is_link_local(address: bytes) -> bool:
     """Whether an address is of IPv6 and leads no further than the link (RFC 4291 2.5.6)."""
     return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+@lru_cache(1024)
+def _text(address: bytes) -> str:
+    """As a socket takes it. A guest asks for few hosts, often: a name costs 1 µs to make."""
+    return str(ip_address(address))
 
 
 class Plan:
@@ -195,7 +202,7 @@ class Network:
             reason = None if address is None else self._reach.refusal(address)
             if reason is not None:
                 raise Unreachable(reason)
-        return str(ip_address(destination))
+        return _text(destination)
 
     def targets(self, protocol: int, destination: bytes, port: int) -> Sequence[SocketAddress]:
         """Where on the host a port of a destination of the guest's is, to be tried in this order;

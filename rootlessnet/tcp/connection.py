@@ -16,20 +16,20 @@ from rootlessnet.tcp.state import State
 from rootlessnet.tcp.tcb import AT_END_OF_BATCH, DELAYED, NO_TIMER, Timer
 from rootlessnet.wire.tcp import ACK, FIN, PSH, RST, SYN, Segment, parse_options
 
-ESTABLISHED = State.ESTABLISHED
+CLOSED, ESTABLISHED, TIME_WAIT = State.CLOSED, State.ESTABLISHED, State.TIME_WAIT
 RECEIVING = (ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2)  # the guest may send data
-FINISHED = (State.CLOSING, State.LAST_ACK, State.TIME_WAIT)  # both have sent their FIN
+FINISHED = (State.CLOSING, State.LAST_ACK, TIME_WAIT)  # both have sent their FIN
 
 _ON_CLOSE = {ESTABLISHED: State.FIN_WAIT_1, State.CLOSE_WAIT: State.LAST_ACK}
 _ON_FIN = {
     ESTABLISHED: State.CLOSE_WAIT,
     State.FIN_WAIT_1: State.CLOSING,
-    State.FIN_WAIT_2: State.TIME_WAIT,
+    State.FIN_WAIT_2: TIME_WAIT,
 }
 _ON_FIN_ACKNOWLEDGED = {
     State.FIN_WAIT_1: State.FIN_WAIT_2,
-    State.CLOSING: State.TIME_WAIT,
-    State.LAST_ACK: State.CLOSED,
+    State.CLOSING: TIME_WAIT,
+    State.LAST_ACK: CLOSED,
 }
 _NOT_PSH = 0xFF & ~PSH
 
@@ -68,7 +68,7 @@ class Connection(Sender):
     @property
     def is_tombstone(self) -> bool:
         """Whether all is said and only the number of the last FIN is remembered."""
-        return self.state is State.TIME_WAIT
+        return self.state is TIME_WAIT
 
     @property
     def held(self) -> int:
@@ -118,15 +118,16 @@ class Connection(Sender):
 
     def close(self, now: float) -> None:
         """The host has sent its last byte: FIN, behind what is queued."""
-        if self.state in _ON_CLOSE:
-            self.state = _ON_CLOSE[self.state]
+        state = _ON_CLOSE.get(self.state)
+        if state is not None:
+            self.state = state
             self._fin_end = (self.snd_una + self._queue.size + 1) & MASK
             self._output(now)
 
     def abort(self) -> None:
         """The host's half was reset or refused: so is the guest's."""
         self._discard_received()
-        if self.state in (State.TIME_WAIT, State.CLOSED):
+        if self.state in (TIME_WAIT, CLOSED):
             return
         if self.awaits_accept:
             self._emit(0, RST | ACK, b"")  # without ACK the guest would not heed it
@@ -183,7 +184,7 @@ class Connection(Sender):
             self._syn_sent(segment, now)
         elif self.awaits_accept:
             self._awaiting_accept(segment)
-        elif state is not State.CLOSED:
+        elif state is not CLOSED:
             self._otherwise(segment, now)
 
     def _awaiting_accept(self, segment: Segment) -> None:
@@ -285,7 +286,7 @@ class Connection(Sender):
         RFC 9293 drops it whole, BSD does not: two sides that have lost acknowledgements, and that
         each believe the other's window shut, number all that they say too low ever to be heard.
         """
-        if self.state is State.TIME_WAIT:
+        if self.state is TIME_WAIT:
             if segment.flags & FIN:
                 self._start(Timer.TIME_WAIT, now + TOMBSTONE)
         elif (
@@ -303,7 +304,7 @@ class Connection(Sender):
         self._acknowledged(segment.ack, 1, 1, now)
         self._set_window(segment, window)
         self._establish(now)
-        return self.state is not State.CLOSED
+        return self.state is not CLOSED
 
     def _establish(self, now: float) -> None:
         self.state = ESTABLISHED
@@ -383,14 +384,16 @@ class Connection(Sender):
             self._finish_receiving()
 
     def _check_fin_acknowledged(self, now: float) -> None:
-        if self.snd_una == self._fin_end and self.state in _ON_FIN_ACKNOWLEDGED:
-            self._enter(_ON_FIN_ACKNOWLEDGED[self.state], now)
+        if self.snd_una == self._fin_end:
+            state = _ON_FIN_ACKNOWLEDGED.get(self.state)
+            if state is not None:
+                self._enter(state, now)
 
     def _enter(self, state: State, now: float) -> None:
         self.state = state
-        if state is State.CLOSED:
+        if state is CLOSED:
             self._release()
-        elif state is State.TIME_WAIT:
+        elif state is TIME_WAIT:
             self.acknowledge()
             self._start(Timer.TIME_WAIT, now + TOMBSTONE)
         elif self._timer is NO_TIMER:

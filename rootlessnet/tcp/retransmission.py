@@ -29,8 +29,11 @@ class RetransmissionTimeout:
         """Take in one round-trip time, measured on a segment that was sent once (Karn)."""
         srtt, rttvar = self._srtt, self._rttvar
         if srtt:
-            rttvar += (abs(srtt - rtt) - rttvar) / 4
-            srtt += (rtt - srtt) / 8
+            error = rtt - srtt
+            srtt += error / 8
+            if error < 0:
+                error = -error
+            rttvar += (error - rttvar) / 4
         else:
             srtt, rttvar = rtt, rtt / 2
         self._srtt, self._rttvar = srtt, rttvar
