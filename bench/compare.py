@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for a start as a
 
 from bench import report
 from bench.peers import ROOT, Loopback, Pasta, Peer, Rootlessnet, Slirp4netns, parse_launcher
-from bench.processes import BenchError, User, run_to_end
+from bench.processes import BenchError, User, allow_most_descriptors, run_to_end
 from bench.progress import Progress
 from bench.report import Results
 from bench.rows import EXPERIMENTS, ROWS, Experiment, Values
@@ -247,6 +247,7 @@ def require_writable(path: Path) -> None:
 
 def prepare(arguments: argparse.Namespace) -> Comparison:
     """Raises BenchError for everything that can be known to fail before anything is measured."""
+    allow_most_descriptors()
     experiments = choose_experiments(arguments.rows)
     for path in filter(None, (arguments.json, arguments.markdown, arguments.plot)):
         require_writable(path)

@@ -10,6 +10,7 @@ Read: proc(5).
 import io
 import os
 import pwd
+import resource
 import select
 import signal
 import subprocess
@@ -169,6 +170,16 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
         self._stdout.close()
         self._stderr.close()
+
+
+def most_descriptors() -> int:
+    """That a program may have, if it asks for them."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def allow_most_descriptors() -> None:
+    """Programs that are started from now on need not ask."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_descriptors(), most_descriptors()))
 
 
 def run_to_end(argv: Sequence[str], user: User) -> float:

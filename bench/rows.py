@@ -15,12 +15,19 @@ from typing import Literal
 
 from bench import podman
 from bench.peers import free_port
-from bench.processes import cpu_seconds, memory, tool_processes
-from bench.session import Contender, Session, measure
+from bench.processes import (
+    cpu_seconds,
+    memory,
+    most_descriptors,
+    tool_processes,
+)
+from bench.session import Contender, Session, begin, measure
 from bench.workload import Kind, Task
 
 STARTS = 5  # of a guest, for one value of the start-up row
 IDLE_COMMAND = ("cat",)  # says what it hears, which shows that it runs
+# As many connections as there are descriptors for: half of a tool's are for other uses.
+MANY = min(10_000, most_descriptors() // 2 - 1000)
 SETTLE = 0.5  # seconds for helpers of the start to end
 
 
@@ -144,6 +151,43 @@ def exchange(kind: Kind, row: Row, *, forwarded: bool = False, connections: int 
     return Experiment((row,), run)
 
 
+def crowd(size: int, *rows: Row) -> Experiment:
+    """Request and response on one of `size` connections, then if asked: what the first and the last
+    tenth took to open, in ms each, and the memory of the tool while all are open.
+    """
+
+    def run(contender: Contender, seconds: float) -> Values:
+        session = contender.session()
+        server, client = session.outbound()
+        task = Task("tcp_crowd", seconds, connections=size, apart=True)
+        begin(task, server, client)
+        first, last = client.agent.gathered(task)
+        held = memory(session.tool) / 1e6 if len(rows) > 1 and session.tool else None
+        client.agent.stop()
+        tally = client.agent.finish(task)
+        server.agent.stop()
+        server.agent.finish(task)
+        return [tally.rate, 1e3 * first, 1e3 * last, held][: len(rows)]
+
+    return Experiment(rows, run)
+
+
+def latency(row: Row, *, out: bool | None = None) -> Experiment:
+    """The median time of a request and response of 64, alone or beside a stream, in ms."""
+
+    def run(contender: Contender, seconds: float) -> Values:
+        task = Task(
+            "tcp_latency", seconds, connections=64, beside=out is not None, sends=out is True
+        )
+        return [1e3 * measure(task, *contender.session().outbound()).rate]
+
+    return Experiment((row,), run)
+
+
+def milliseconds(name: str, title: str) -> Row:
+    return Row(name, title, "ms", "lower")
+
+
 # In the order of running: the first two come while no session is open yet.
 EXPERIMENTS = (
     Experiment((Row("start-up", "start-up of `true`", "ms", "lower"),), start_up),
@@ -179,6 +223,18 @@ EXPERIMENTS = (
         exchanges("forwarded-crr", "forwarded connect+exchange+close"),
         forwarded=True,
     ),
+    crowd(1, exchanges("idle-1", "request/response, 1 connection open")),
+    crowd(100, exchanges("idle-100", "request/response, 100 connections open")),
+    crowd(
+        MANY,
+        exchanges("idle-many", f"request/response, {MANY:,} connections open"),
+        milliseconds("open-first", f"connect, the first tenth of {MANY:,}"),
+        milliseconds("open-last", f"connect, the last tenth of {MANY:,}"),
+        Row("memory-many", f"memory with {MANY:,} connections open", "MB", "lower"),
+    ),
+    latency(milliseconds("latency", "latency on 64 connections")),
+    latency(milliseconds("latency-out", "latency on 64 connections beside TCP out"), out=True),
+    latency(milliseconds("latency-in", "latency on 64 connections beside TCP in"), out=False),
     Experiment(
         (
             Row("podman-start", "start-up of `podman run true`", "ms", "lower"),

@@ -47,8 +47,15 @@ class Agent:
 
     def finish(self, task: Task) -> Tally:
         """Wait for the end of a half. Raises TaskError when it failed."""
-        answer = self._read(task.warm_up + task.seconds + PATIENCE)
+        answer = self._read(task.longest + PATIENCE)
         return Tally(float(answer["total"]), float(answer["rate"]))
+
+    def gathered(self, task: Task) -> tuple[float, float]:
+        """Wait until a crowd has been measured; it stays until `stop`. The seconds that each of the
+        first tenth of its connections took to open, and each of the last. Raises TaskError.
+        """
+        answer = self._read(task.longest + PATIENCE)
+        return float(answer["first"]), float(answer["last"])
 
     def stop(self) -> None:
         """End the half that does not measure."""
@@ -130,11 +137,7 @@ def measure(task: Task, server: Half, client: Half) -> Tally:
     `task` is the connecting half; its address and port are filled in here, and the serving half is
     derived from it. Raises BenchError.
     """
-    serving = replace(
-        task, serves=True, sends=not task.sends, address=server.address, port=server.port
-    )
-    port = server.agent.begin(serving)
-    client.agent.begin(replace(task, address=client.address, port=client.port or port))
+    begin(task, server, client)
     server_measures = task.kind.endswith(("bulk", "stall")) and task.sends
     meter, other = (server, client) if server_measures else (client, server)
     tally, failures = None, list[str]()
@@ -150,6 +153,15 @@ def measure(task: Task, server: Half, client: Half) -> Tally:
     if tally is None:
         raise TaskError("; ".join(dict.fromkeys(failures)))
     return tally
+
+
+def begin(task: Task, server: Half, client: Half) -> None:
+    """Start both halves."""
+    serving = replace(
+        task, serves=True, sends=not task.sends, address=server.address, port=server.port
+    )
+    port = server.agent.begin(serving)
+    client.agent.begin(replace(task, address=client.address, port=client.port or port))
 
 
 class Contender:

@@ -11,7 +11,8 @@ Rules:
   `{"error": …}`.
 - Whoever receives (bulk, stalls) or asks (exchanges) measures, by its own clock, and stops by
   itself; the other half goes on until the next line of input, which is an empty one, or the end of
-  the input.
+  the input. A crowd stays until then, too, when its half has said how soon it gathered:
+  `{"first": …, "last": …}`.
 - What happens before the warm-up is over counts for the total, not for the rate.
 - The workload must not be the bottleneck: one thread, one epoll, buffers of 1 MiB.
 
@@ -21,6 +22,7 @@ Read: tcp(7), udp(7) for UDP_SEGMENT and UDP_GRO, epoll(7).
 import fcntl
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -29,12 +31,22 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
-Kind = Literal["tcp_bulk", "tcp_stall", "udp_bulk", "tcp_exchange", "udp_exchange", "tcp_connect"]
+Kind = Literal[
+    "tcp_bulk",
+    "tcp_stall",
+    "udp_bulk",
+    "tcp_exchange",
+    "udp_exchange",
+    "tcp_connect",
+    "tcp_crowd",
+    "tcp_latency",
+]
 
 STDIN = 0
 BULK = 1 << 20  # bytes offered to one send and one receive of a TCP stream
@@ -51,6 +63,7 @@ MOST_CONNECTIONS = 20_000
 RESEND_AFTER = 0.2  # seconds until a lost datagram is asked for again
 LONGEST_WAIT = 0.05  # seconds between two looks at the clock when nothing arrives
 GRACE = 5.0  # seconds that a task may take beyond its measured time
+OPENING = 0.002  # seconds more for each connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +74,18 @@ class Task:
     seconds: float
     warm_up: float = 0.3
     serves: bool = False
-    sends: bool = False  # bulk and stalls only: this half is the source of the data
+    sends: bool = False  # bulk, stalls and latency: this half is the source of the data
     address: str = ""
     port: int = 0
     connections: int = 1
     segmented: bool = False  # UDP only: UDP_SEGMENT and UDP_GRO, as QUIC uses them
     apart: bool = False  # the halves on processors of their own
+    beside: bool = False  # latency only: a stream runs beside the exchanges
+
+    @property
+    def longest(self) -> float:
+        """Seconds that a half may take."""
+        return self.warm_up + self.seconds + GRACE + OPENING * self.connections
 
     def to_json(self) -> str:
         """In one line."""
@@ -96,6 +115,11 @@ class Meter:
         if not self._marked and self._now >= opens:
             self._marked, self._total_then = self._now, self.total
         return self._now < opens + self.task.seconds
+
+    @property
+    def warm(self) -> bool:
+        """Whether the warm-up is over."""
+        return self._marked > 0
 
     def answer(self) -> dict[str, float]:
         """Raises TimeoutError when there was nothing to count."""
@@ -289,23 +313,100 @@ def tcp_exchange(task: Task) -> dict[str, float]:
     """Requests and responses on each of `connections`. The rate is exchanges a second."""
     if task.serves:
         return echo_streams(task)
-    request, buffer = bytes(MESSAGE), bytearray(MESSAGE)
     with polling([connect(task) for _ in range(task.connections)]) as (poll, sockets):
-        missing = dict.fromkeys(sockets, MESSAGE)
         meter = Meter(task)
-        for sock in sockets.values():
-            sock.send(request)
-        while meter.running():
-            for number, _ in poll.poll(LONGEST_WAIT, BATCH):
-                received = 0 if number == STDIN else sockets[number].recv_into(buffer)
-                if not received:
-                    raise ConnectionError("the connection ended before its time")
-                missing[number] -= received
-                if not missing[number]:
-                    missing[number] = MESSAGE
-                    meter.total += 1
-                    sockets[number].send(request)
+        for _ in exchanges(poll, sockets, list(sockets), meter):
+            pass
     return meter.answer()
+
+
+def exchanges(
+    poll: select.epoll, sockets: Sockets, asking: Iterable[int], meter: Meter
+) -> Iterator[int]:
+    """Have these sockets ask, and ask again, and count the responses; the number of each."""
+    request, buffer = bytes(MESSAGE), bytearray(MESSAGE)
+    missing = dict.fromkeys(asking, MESSAGE)
+    for number in missing:
+        sockets[number].send(request)
+    while meter.running():
+        for number, _ in poll.poll(LONGEST_WAIT, BATCH):
+            received = 0 if number == STDIN else sockets[number].recv_into(buffer)
+            if not received:
+                raise ConnectionError("the connection ended before its time")
+            missing[number] -= received
+            if not missing[number]:
+                missing[number] = MESSAGE
+                meter.total += 1
+                yield number
+                sockets[number].send(request)
+
+
+def tcp_crowd(task: Task) -> dict[str, float]:
+    """Requests and responses on one of `connections`; the others are idle."""
+    if task.serves:
+        return echo_streams(task)
+    opened, moments = [], [time.monotonic()]
+    for _ in range(task.connections):
+        opened.append(connect(task))
+        moments.append(time.monotonic())
+    tenth = max(task.connections // 10, 1)
+    first, last = moments[tenth] - moments[0], moments[-1] - moments[-1 - tenth]
+    with polling(opened) as (poll, sockets):
+        meter = Meter(task)
+        for _ in exchanges(poll, sockets, [opened[len(opened) // 2].fileno()], meter):
+            pass
+        answer = meter.answer()
+        say({"first": first / tenth, "last": last / tenth})
+        select.select([STDIN], [], [])
+    return answer
+
+
+def tcp_latency(task: Task) -> dict[str, float]:
+    """Requests and responses on each of `connections`. The "rate" is the median time of one, in
+    seconds. The stream beside them has processes of its own, for the exchanges not to wait there.
+    """
+    if task.serves:
+        if not task.beside:
+            return echo_streams(task)
+        listener = listen(task)
+        with listener.accept()[0] as stream, streaming(stream, task):
+            return echo(listener)
+    with ExitStack() as ending:
+        if task.beside:
+            stream = ending.enter_context(connect(task))
+            ending.enter_context(streaming(stream, task))
+        streams = [connect(task) for _ in range(task.connections)]
+        poll, sockets = ending.enter_context(polling(streams))
+        meter, took = Meter(task), list[float]()
+        asked = dict.fromkeys(sockets, time.perf_counter())
+        for number in exchanges(poll, sockets, list(sockets), meter):
+            now = time.perf_counter()
+            if meter.warm:
+                took.append(now - asked[number])
+            asked[number] = now
+        return {"total": meter.total, "rate": median(took)}
+
+
+@contextmanager
+def streaming(stream: socket.socket, task: Task) -> Iterator[None]:
+    """A process that sends or receives on `stream` as fast as it goes. It ends with the block, or
+    by itself in time.
+    """
+    process = os.fork()
+    if not process:
+        signal.setitimer(signal.ITIMER_REAL, task.longest)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        buffer = bytearray(BULK)
+        with suppress(OSError):
+            while stream.send(buffer) if task.sends else stream.recv_into(buffer):
+                pass
+        os._exit(0)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def tcp_connect(task: Task) -> dict[str, float]:
@@ -326,8 +427,11 @@ def tcp_connect(task: Task) -> dict[str, float]:
 
 def echo_streams(task: Task) -> dict[str, float]:
     """Accept whoever comes and send back what they say, until stdin speaks."""
+    return echo(listen(task))
+
+
+def echo(listener: socket.socket) -> dict[str, float]:
     total = 0
-    listener = listen(task)
     with polling([listener]) as (poll, sockets):
         while True:
             for number, _ in poll.poll(-1, BATCH):
@@ -400,6 +504,8 @@ WORK: dict[Kind, Callable[[Task], dict[str, float]]] = {
     "tcp_exchange": tcp_exchange,
     "udp_exchange": udp_exchange,
     "tcp_connect": tcp_connect,
+    "tcp_crowd": tcp_crowd,
+    "tcp_latency": tcp_latency,
 }
 
 
@@ -415,6 +521,8 @@ def out_of_time(_signal: int, _frame: object) -> None:
 def main() -> None:
     signal.signal(signal.SIGALRM, out_of_time)
     say(surroundings())
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     processors = sorted(os.sched_getaffinity(0))
     with open(STDIN, "rb", buffering=0) as lines:  # unbuffered: epoll must see what is not read yet
         while line := lines.readline():
@@ -423,7 +531,7 @@ def main() -> None:
             task = Task.from_json(line)
             own = [processors[0 if task.serves else -1]]
             os.sched_setaffinity(0, own if task.apart else processors)
-            signal.setitimer(signal.ITIMER_REAL, task.warm_up + task.seconds + GRACE)
+            signal.setitimer(signal.ITIMER_REAL, task.longest)
             try:
                 say(WORK[task.kind](task))
             except OSError as error:

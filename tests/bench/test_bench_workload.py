@@ -6,7 +6,7 @@ import pytest
 
 from bench.peers import Loopback
 from bench.processes import User
-from bench.session import Session, TaskError, measure
+from bench.session import Session, TaskError, begin, measure
 from bench.workload import DATAGRAM, Kind, Task, default_route
 
 ROUTES = """\
@@ -49,6 +49,31 @@ def test_exchanges_are_counted(session: Session, kind: Kind, forwarded: bool) ->
 def test_64_connections_take_turns(session: Session) -> None:
     task = Task("tcp_exchange", 0.05, warm_up=0.01, connections=64)
     assert measure(task, *session.outbound()).total >= 64
+
+
+@pytest.mark.parametrize("size", [1, 30])
+def test_a_crowd_stays_until_it_was_looked_at(session: Session, size: int) -> None:
+    server, client = session.outbound()
+    task = Task("tcp_crowd", 0.05, warm_up=0.01, connections=size)
+    begin(task, server, client)
+    first, last = client.agent.gathered(task)
+    assert first > 0
+    assert last > 0
+    client.agent.stop()
+    assert client.agent.finish(task).rate > 0
+    server.agent.stop()
+    server.agent.finish(task)
+
+
+@pytest.mark.parametrize("sends", [False, True])
+@pytest.mark.parametrize("beside", [False, True])
+def test_exchanges_are_timed_alone_and_beside_a_stream(
+    session: Session, sends: bool, beside: bool
+) -> None:
+    task = Task("tcp_latency", 0.05, warm_up=0.01, connections=4, sends=sends, beside=beside)
+    tally = measure(task, *session.outbound())
+    assert tally.total >= 4
+    assert tally.rate > 0
 
 
 @pytest.mark.parametrize("sends", [False, True])
