@@ -149,7 +149,12 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--user", metavar="NAME", help="as root: the ordinary user to become")
     add("--json", type=Path, metavar="FILE", help="all values of all rounds")
-    add("--markdown", type=Path, metavar="FILE", help="tables for a document")
+    add(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="tables; in a document with marks for them, between those",
+    )
     add("--plot", type=Path, metavar="FILE", help="bars, as .svg or .png; needs matplotlib")
     return parser
 
@@ -281,7 +286,7 @@ def publish(results: Results, arguments: argparse.Namespace) -> None:
     if arguments.json:
         arguments.json.write_text(report.as_json(results))
     if arguments.markdown:
-        arguments.markdown.write_text(report.markdown(results))
+        report.write_markdown(results, arguments.markdown)
     if arguments.plot:
         report.plot(results, arguments.plot)
 

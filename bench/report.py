@@ -14,7 +14,9 @@ from typing import Protocol
 
 from bench.processes import BenchError
 from bench.rows import ROWS, Row
+from bench.targets import Measured, verdicts
 
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 FAILED = "failed"
 NOTHING = "-"
 COLOURS = ("#c1432b", "#2f6690", "#8a9a5b", "#b9b4a7", "#7a5195", "#e0a030")
@@ -130,7 +132,41 @@ def markdown(results: Results) -> str:
         heading, *body = lines(results, mtu)
         rule = ["---", "---"] + ["---:"] * (len(heading) - 2)
         parts.append("\n".join("| " + " | ".join(line) + " |" for line in [heading, rule, *body]))
-    return "\n\n".join([*parts, "  \n".join(notes(results))]) + "\n"
+    parts.append("  \n".join(notes(results)))
+    if judged := judgement(results):
+        parts.append("\n".join("| " + " | ".join(line) + " |" for line in judged))
+    return "\n\n".join(parts) + "\n"
+
+
+def judgement(results: Results) -> list[list[str]]:
+    """A table of the project's targets, or nothing where none was measured."""
+    if results.subject is None:
+        return []
+    medians = {
+        at: value for at, cell in results.cells.items() if (value := cell.median) is not None
+    }
+    body = [
+        [
+            str(one.target.number),
+            one.row.title,
+            str(one.mtu),
+            one.wanted,
+            number(one.value),
+            "yes" if one.is_met else "**no**",
+        ]
+        for one in verdicts(Measured(results.subject, medians))
+    ]
+    heading = ["target", "row", "MTU", "wanted", "measured", "met"]
+    return [heading, ["---:", "---", "---:", "---", "---:", "---"], *body] if body else []
+
+
+def write_markdown(results: Results, path: Path) -> None:
+    """Into a file of its own; or between the marks of a document that has them."""
+    document = path.read_text() if path.exists() else ""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    tables = markdown(results)
+    path.write_text(f"{before}{begin}\n\n{tables}\n{end}{after}" if begin and end else tables)
 
 
 def as_json(results: Results) -> str:

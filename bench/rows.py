@@ -252,3 +252,4 @@ ROWS = tuple(
         key=lambda row: row.better == "lower",
     )
 )
+BY_NAME = {row.name: row for row in ROWS}

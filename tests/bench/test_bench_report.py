@@ -1,13 +1,13 @@
 """What a comparison shows: medians, ratios, failures, in the table, in Markdown and in JSON."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from bench.report import Results, as_json, markdown, number, text_table
-from bench.rows import EXPERIMENTS, ROWS, Row
+from bench.report import BEGIN, END, Results, as_json, markdown, number, text_table, write_markdown
+from bench.rows import BY_NAME, EXPERIMENTS, ROWS, Row
 
-BY_NAME = {row.name: row for row in ROWS}
 TCP_OUT = BY_NAME["tcp-out"]
 START_UP = BY_NAME["start-up"]
 
@@ -82,12 +82,12 @@ def test_without_rootlessnet_there_are_no_ratios() -> None:
     assert text_table(results).splitlines()[0].split()[-1] == "pasta"
 
 
-def test_markdown_has_the_conditions_and_a_regular_table() -> None:
+def test_markdown_has_the_conditions_and_regular_tables() -> None:
     text = markdown(filled({(TCP_OUT, "new"): [8], (TCP_OUT, "pasta"): [2]}))
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert "- machine: a toaster" in text
-    assert table[-1] == "| TCP out, 1 stream | Gbit/s | 8.00 | 2.00 | 4.00 |"
-    assert len({line.count("|") for line in table}) == 1
+    assert table[2] == "| TCP out, 1 stream | Gbit/s | 8.00 | 2.00 | 4.00 |"
+    assert [line.count("|") for line in table] == 3 * [6] + 3 * [7]  # the second of the targets
 
 
 def test_json_keeps_every_round() -> None:
@@ -102,3 +102,31 @@ def test_json_keeps_every_round() -> None:
 def test_rows_have_names_of_their_own_and_each_is_measured_once() -> None:
     measured = [row.name for experiment in EXPERIMENTS for row in experiment.rows]
     assert len(BY_NAME) == len(ROWS) == len(measured) == len(set(measured))
+
+
+def test_tables_replace_what_stands_between_the_marks_of_a_document(tmp_path: Path) -> None:
+    results = filled({(TCP_OUT, "new"): [8]})
+    document = tmp_path / "performance.md"
+    document.write_text(f"before\n\n{BEGIN}\nold\n{END}\n\nafter\n")
+    write_markdown(results, document)
+    expected = f"before\n\n{BEGIN}\n\n{markdown(results)}\n{END}\n\nafter\n"
+    assert document.read_text() == expected
+    write_markdown(results, document)
+    assert document.read_text() == expected
+
+
+def test_other_files_become_the_tables(tmp_path: Path) -> None:
+    results = filled({(TCP_OUT, "new"): [8]})
+    file = tmp_path / "tables.md"
+    for _ in range(2):
+        write_markdown(results, file)
+        assert file.read_text() == markdown(results)
+
+
+def test_targets_are_judged_in_the_tables() -> None:
+    results = filled({(TCP_OUT, "new"): [7], (TCP_OUT, "pasta"): [1], (START_UP, "new"): [170]})
+    judged = markdown(results).splitlines()[-3:]
+    assert judged[1:] == [
+        "| 1 | TCP out, 1 stream | 1500 | at least 8 of pasta | 7.00 | **no** |",
+        "| 6 | start-up of `true` | 1500 | at most 180 ms | 170 | yes |",
+    ]
