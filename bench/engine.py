@@ -213,11 +213,18 @@ class Route(ABC):
 
 
 class TcpRoute(Route):
-    """A connection of the guest's; `seq` and `ack` are those of its next segment."""
+    """A connection of the guest's, beside idle `others`; `seq` and `ack` are those of its next
+    segment.
+    """
 
-    def __init__(self, family: Family) -> None:
+    def __init__(self, family: Family, others: int = 0) -> None:
         super().__init__(family)
         self._numbers_at = ethernet.PAYLOAD + family.header_size + 4
+        for port in range(_GUEST_PORT - others, _GUEST_PORT + 1):
+            self._open(port)
+
+    def _open(self, port: int) -> None:
+        self._port = port
         self.seq, self.ack = ISN, 0
         self.world.hear(self.segment(tcp.SYN, options=tcp.build_options(SEGMENT, WINDOW_SCALE)))
         self.far = self.world.host.latest
@@ -230,7 +237,7 @@ class TcpRoute(Route):
     def segment(self, flags: int, payload: bytes = b"", options: bytes = b"") -> bytearray:
         """The guest's next one."""
         size = tcp.SIZE + len(options)
-        header = _TCP.pack(_GUEST_PORT, _REMOTE_PORT, 0, 0, size << 2, flags, WINDOW, 0, 0)
+        header = _TCP.pack(self._port, _REMOTE_PORT, 0, 0, size << 2, flags, WINDOW, 0, 0)
         frame = self.world.frame(self.world.remote, ip.TCP, header + options + payload)
         self.number(frame)
         return frame
@@ -316,8 +323,8 @@ class TcpExchange(TcpRoute):
 
     packets = BATCH
 
-    def __init__(self, family: Family) -> None:
-        super().__init__(family)
+    def __init__(self, family: Family, others: int = 0) -> None:
+        super().__init__(family, others)
         self._message = bytes(MESSAGE)
         flags = tcp.ACK | tcp.PSH
         self._frames = [self.segment(flags, self._message) for _ in range(self.packets)]
@@ -434,6 +441,7 @@ ROUTES: dict[str, Callable[[Family], Route]] = {
     "TCP in, 44 segments": partial(TcpIn, size=44 * SEGMENT),
     "TCP acknowledgement in": TcpAcknowledgement,
     "TCP request and response": TcpExchange,
+    "one of 10,000 connections": partial(TcpExchange, others=9_999),
     "UDP out": DatagramOut,
     "UDP in": DatagramIn,
     "DNS query and answer": DnsQuery,
