@@ -84,7 +84,7 @@ class FarEnd:
     def join(self, connection: Connection) -> None:
         self.connection = connection
 
-    def deliver(self, data: memoryview) -> int:
+    def deliver(self, data: memoryview | bytes) -> int:
         size = len(data)
         self.taken += size
         return size
@@ -180,6 +180,8 @@ class World:
         receive = gateway.receive
         for frame in frames:
             receive(frame, now)
+        while gateway.open_some(now):  # what rounds that follow would do
+            pass
         gateway.end_batch(now)
         gateway.next_deadline()
 
