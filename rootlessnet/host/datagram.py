@@ -30,7 +30,9 @@ from struct import Struct
 from typing import NamedTuple
 
 from rootlessnet.host.datagram_run import Run
+from rootlessnet.host.faults import socket_refused
 from rootlessnet.host.reactor import BROKEN, LEVEL, Reactor
+from rootlessnet.log import Log
 from rootlessnet.stack.host import (
     PMTU_DO,
     PMTU_WANT,
@@ -120,6 +122,7 @@ class DatagramSocket:
         bound: socket.socket,
         receiver: Receiver,
         opened: "set[DatagramSocket]",
+        log: Log,
         *,
         is_published: bool = False,
         joins: bool = False,
@@ -131,6 +134,7 @@ class DatagramSocket:
         self._opened = opened
         self._socket = bound
         self._receiver = receiver
+        self._log = log
         bound.setblocking(False)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             bound.setsockopt(socket.SOL_SOCKET, option, _BUFFER_SIZE)
@@ -248,7 +252,7 @@ class DatagramSocket:
             self._set_discovery(PMTU_WANT)  # rather in fragments than lost in silence
             failure, _ = self._transmit((payload,), remote, ())
         if failure:
-            self._receiver.refused(payload, remote, failure)
+            self._refuse(payload, remote, failure)
         return True
 
     def _send_segments(self, parts: Sequence[Payload], remote: SocketAddress, segment: int) -> None:
@@ -265,7 +269,11 @@ class DatagramSocket:
                 if not self._send_one(payload[offset : offset + segment], remote):
                     return
         elif failure:
-            self._receiver.refused(parts[0][:segment], remote, failure)
+            self._refuse(parts[0][:segment], remote, failure)
+
+    def _refuse(self, payload: Payload, remote: SocketAddress, error: int) -> None:
+        socket_refused(self._log, error)
+        self._receiver.refused(payload, remote, error)
 
     def _transmit(
         self,

@@ -67,6 +67,7 @@ class HostSockets:
             bound,
             receiver,
             self._datagrams,
+            self._log,
             is_published=True,
             joins=self.joins_datagrams,
         )
@@ -124,7 +125,12 @@ class HostSockets:
                     bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 self._sources.bind(bound)
                 return DatagramSocket(
-                    self._reactor, bound, receiver, self._datagrams, joins=self.joins_datagrams
+                    self._reactor,
+                    bound,
+                    receiver,
+                    self._datagrams,
+                    self._log,
+                    joins=self.joins_datagrams,
                 )
             except OSError:
                 bound.close()

@@ -4,6 +4,7 @@ import socket
 from dataclasses import dataclass, field
 
 from rootlessnet.host.datagram import DatagramSocket
+from rootlessnet.log import Log
 from rootlessnet.stack.host import PMTU_WANT, Payload, SocketAddress
 from tests.host.world import HostReactor, address_of
 
@@ -60,5 +61,5 @@ class Opened:
 
 def open_on(reactor: HostReactor, bound: socket.socket, *, joins: bool = False) -> Opened:
     recorder = Recorder()
-    recorder.socket = DatagramSocket(reactor, bound, recorder, set(), joins=joins)
+    recorder.socket = DatagramSocket(reactor, bound, recorder, set(), Log(), joins=joins)
     return Opened(reactor, bound, recorder, recorder.socket)

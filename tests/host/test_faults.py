@@ -74,6 +74,10 @@ class Kernel:
         monkeypatch.setattr("rootlessnet.host.tcp.socket.socket", Socket)
 
 
+def refuse_to_send(*_: object) -> int:
+    raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+
 def refuse_to_watch(_descriptor: int, _events: int, _callback: object) -> None:
     """There is a limit on that, too: epoll(7), max_user_watches."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -172,6 +176,18 @@ def test_no_port_for_datagrams(world: HostWorld, kernel: Kernel) -> None:
     world.send(udp(b"lost", dst=GATEWAY))
     assert_told(world, PORTS)
     assert descriptors() == before
+
+
+def test_no_memory_for_a_datagram(
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch, far_end: FarEnd
+) -> None:
+    server = far_end.udp()
+    with monkeypatch.context() as kernel:
+        kernel.setattr(socket.socket, "sendto", refuse_to_send)
+        world.send(udp(b"lost", dst=GATEWAY, dport=port_of(server)))
+    assert_told(world, MEMORY)
+    world.send(udp(b"arrives", dst=GATEWAY, dport=port_of(server)))
+    assert server.recv(100) == b"arrives"
 
 
 def test_a_socket_for_datagrams_that_cannot_be_watched(
