@@ -25,6 +25,13 @@ from tests.e2e.test_stall import COUNT, end_of, stopped_at
 
 REPORTS = int(os.environ.get("ROOTLESSNET_STOPPED", "2")) * 5  # of a sender, one each 0.2 seconds
 FEW_PORTS = NO_TIME_WAIT + "echo 40000 40007 > /proc/sys/net/ipv4/ip_local_port_range\n"
+DATAGRAMS = f"""
+import socket
+
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+    for _ in range(3):
+        one.sendto(b"lost", ("{ADDRESS}", 5002))
+"""
 NO_PROC = "mount -t tmpfs none /proc\n"
 
 # An instance that soon gives up what its command has sent.
@@ -40,13 +47,13 @@ sys.exit(main(["run", "--", *sys.argv[1:]]))
 
 
 @contextmanager
-def stalled(outside: Outside) -> Iterator[tuple[Guest, Popen[str], Popen[str]]]:
-    """A guest, a reader on the host that waits for a word, and the client of the guest's that has
-    come to rest in the middle of what it sends.
+def stalled(outside: Outside, *words: str) -> Iterator[tuple[Guest, Popen[str], Popen[str]]]:
+    """A guest of these words, a reader on the host that waits for a word, and the client of the
+    guest's that has come to rest in the middle of what it sends.
     """
     with (
         outside.program(*peer("tcp", "stall", ADDRESS, 5000)).serving() as server,
-        make_guest(outside) as guest,
+        make_guest(outside, *words) as guest,
         guest.program(*peer("tcp", "pour_out", ADDRESS, 5000, COUNT)).started() as client,
     ):
         assert line_of(server).startswith("connection to")
@@ -145,42 +152,62 @@ def test_no_descriptors_are_left(outside: Outside, tmp_path: Path) -> None:
 
 
 @contextmanager
-def switched(folder: Path) -> Iterator[tuple[Outside, Path]]:
-    """A host whose interface goes up and down as the words say that are written to a file."""
+def switched(folder: Path) -> Iterator[Outside]:
+    """A host that runs each command that `switch` writes to a file, and says when it has."""
     words, said = folder / "words", folder / "said"
     os.mkfifo(words)
-    switch = f"""
+    obey = f"""
         exec 9<> {words}
         while read -r word <&9 && [ "$word" != end ]; do
-            ip link set lo "$word"; echo "$word" >> {said}
+            $word && echo "$word" >> {said}
         done &
         exec 9>&-
     """
-    with make_outside(switch) as outside:
+    with make_outside(obey) as outside:
         try:
-            yield outside, said
+            yield outside
         finally:
             words.write_text("end\n")
 
 
-def test_the_interface_of_the_host_is_down_and_up(tmp_path: Path) -> None:
-    def switch(word: str) -> None:
-        (tmp_path / "words").write_text(f"{word}\n")
-        wait_for(lambda: said.exists() and said.read_text().endswith(f"{word}\n"), word)
+def switch(folder: Path, command: str) -> None:
+    """Have the host of `switched` run this command."""
+    said = folder / "said"
+    (folder / "words").write_text(f"{command}\n")
+    wait_for(lambda: said.exists() and said.read_text().endswith(f"{command}\n"), command)
 
+
+def test_the_interface_of_the_host_is_down_and_up(tmp_path: Path) -> None:
     with (
-        switched(tmp_path) as (outside, said),
+        switched(tmp_path) as outside,
         outside.program(*peer("tcp", "echo", ADDRESS, 5001)).serving(),
         stalled(outside) as (guest, server, client),
     ):
-        switch("down")
+        switch(tmp_path, "ip link set lo down")
         tell(server)
         assert line_of(client) == line_of(client)
         with guest.program(*peer("tcp", "exchange", ADDRESS, 5001, 10)).started() as late:
             assert line_of(client) == line_of(client)
-            switch("up")
+            switch(tmp_path, "ip link set lo up")
             assert line_of(late) == "10"
         assert_all_arrives(server, client)
+
+
+def test_no_buffers_are_left(tmp_path: Path) -> None:
+    """The queue of the host's interface takes nothing, which is ENOBUFS to who sends a datagram."""
+    log = tmp_path / "log"
+    with (
+        switched(tmp_path) as outside,
+        stalled(outside, "--log-file", str(log)) as (guest, server, client),
+    ):
+        switch(tmp_path, "tc qdisc replace dev lo root pfifo limit 0")
+        tell(server)
+        sent = guest.program(sys.executable, "-c", DATAGRAMS).run()
+        assert sent.returncode == 0, sent.stderr
+        wait_for(lambda: "has no memory" in log.read_text(), "the refusal in the log")
+        switch(tmp_path, "tc qdisc delete dev lo root")
+        assert_all_arrives(server, client)
+    assert len(log.read_text().splitlines()) == 1
 
 
 def test_the_process_outside_is_stopped_for_a_while(outside: Outside) -> None:
