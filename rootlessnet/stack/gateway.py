@@ -19,7 +19,7 @@ from rootlessnet.stack.frames import Frames
 from rootlessnet.stack.host import Device, Host
 from rootlessnet.stack.neighbours import Neighbours
 from rootlessnet.stack.network import Network, Plan, is_link_local
-from rootlessnet.stack.openings import Openings
+from rootlessnet.stack.openings import PER_BATCH, Openings
 from rootlessnet.stack.tcp_flows import TcpFlows
 from rootlessnet.stack.udp_flows import UdpFlows
 from rootlessnet.tcp.engine import Engine
@@ -86,18 +86,19 @@ class Gateway:
 
     def end_batch(self, now: float) -> None:
         """Do what waits for the end of a batch of frames."""
-        self.open_some(now)
+        if self._openings.left < PER_BATCH:
+            self.open_some(now)
         self._engine.end_batch(now)
 
     def open_some(self, now: float) -> bool:
         """Open a few of the flows that wait; whether there are more."""
         for frame in self._openings.turn():
             self.receive(frame, now)
-        return bool(self._openings)
+        return bool(self._openings.waiting)
 
     def next_deadline(self) -> float:
         """When to call `expire` next; inf for never, -inf for soon."""
-        return -inf if self._openings else self._engine.next_deadline()
+        return -inf if self._openings.waiting else self._engine.next_deadline()
 
     def _receive_packet(self, plan: Plan, frame: memoryview, now: float) -> None:
         packet = self._packet

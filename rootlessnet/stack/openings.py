@@ -16,28 +16,27 @@ _MOST_BYTES = 4 << 20  # in line
 
 
 class Openings:
-    """The line, of `most` frames. `full` is called when it has no place for one."""
+    """The line of the `waiting`, `most` at a time. `full` is called when there is no place for one.
+    `left` is how many flows may yet be opened in this batch.
+    """
 
     def __init__(self, most: int, full: Callable[[], None]) -> None:
         self._most = most
         self._full = full
-        self._waiting: deque[bytes] = deque()
+        self.waiting: deque[bytes] = deque()
+        self.left = PER_BATCH  # of this batch
         self._size = 0
-        self._left = PER_BATCH
         self._is_turn = False
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     def admits(self, frame: memoryview) -> bool:
         """Whether a flow may be opened for this frame now. If not, it will be received once more,
         or is lost.
         """
-        if self._left and (self._is_turn or not self._waiting):
-            self._left -= 1
+        if self.left and (self._is_turn or not self.waiting):
+            self.left -= 1
             return True
-        if len(self._waiting) < self._most and self._size + len(frame) <= _MOST_BYTES:
-            self._waiting.append(bytes(frame))
+        if len(self.waiting) < self._most and self._size + len(frame) <= _MOST_BYTES:
+            self.waiting.append(bytes(frame))
             self._size += len(frame)
         else:
             self._full()
@@ -45,12 +44,14 @@ class Openings:
 
     def turn(self) -> Iterator[memoryview]:
         """The frames whose turn it is at the end of a batch, to be received."""
-        self._left = PER_BATCH
+        self.left = PER_BATCH
         self._is_turn = True
         for _ in range(_MOST_LOOKED_AT):
-            if not self._waiting or not self._left:
+            if not self.waiting or not self.left:
                 break
-            frame = self._waiting.popleft()
+            frame = self.waiting.popleft()
             self._size -= len(frame)
             yield memoryview(frame)
         self._is_turn = False
+        if self.waiting:
+            self.left = 0  # nobody overtakes
