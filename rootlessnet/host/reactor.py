@@ -208,13 +208,14 @@ class Reactor:
 
     def _settle(self) -> None:
         """Send what is owed, and set the timer."""
-        if self._last:
+        gateway = self._gateway
+        if gateway is not None:
+            gateway.end_batch(self.now)
+        if self._last:  # the end of a batch may have added to it
             last, self._last = self._last, []
             self._call(last)
-        gateway = self._gateway
         if gateway is None:
             return
-        gateway.end_batch(self.now)
         deadline = gateway.next_deadline()
         if deadline < self._armed:
             if self._timer is not None:
