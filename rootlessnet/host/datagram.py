@@ -265,9 +265,11 @@ class DatagramSocket:
         failure, _ = self._transmit(parts, remote, cut)
         if failure in _UNCUTTABLE:
             payload = b"".join(parts)
+            too_large = segment + 1
             for offset in range(0, len(payload), segment):
-                if not self._send_one(payload[offset : offset + segment], remote):
-                    return
+                one = payload[offset : offset + segment]  # the last may be small enough
+                if len(one) < too_large and not self._send_one(one, remote):
+                    too_large = len(one)
         elif failure:
             self._refuse(parts[0][:segment], remote, failure)
 

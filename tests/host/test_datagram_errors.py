@@ -266,6 +266,21 @@ def test_of_a_burst_one_is_told(on_other_kernel: OnOtherKernel) -> None:
     assert opened.kernel.sent == []
 
 
+def test_what_follows_one_that_is_too_large_is_sent(on_other_kernel: OnOtherKernel) -> None:
+    """It may be smaller: a probe of the path's MTU has data behind it."""
+    opened = on_other_kernel
+    opened.kernel.answers = [(0, []), (errno.EMSGSIZE, [TOO_LARGE])]
+    payloads = (b"at once", bytes(1450), b"data")
+
+    def send() -> None:
+        for payload in payloads:
+            opened.datagrams.send(payload, FAR, 0, 63, PMTU_DO)
+
+    opened.reactor.run(send)
+    assert [error[2:] for error in opened.recorder.errors] == [TOLD]
+    assert opened.kernel.sent == [(b"at once", PMTU_DO), (b"data", PMTU_DO)]
+
+
 @pytest.mark.parametrize("discovery", [PMTU_DONT, PMTU_WANT])
 def test_to_others_there_is_nothing_to_report(
     on_other_kernel: OnOtherKernel, discovery: int
