@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from rootlessnet.config import NetworkConfig
 from rootlessnet.errors import RootlessnetError
-from rootlessnet.netns import kernel_file
+from rootlessnet.netns import kernel_file, rtnetlink
 from rootlessnet.netns.child import Child
 from rootlessnet.netns.messages import DESCRIPTORS_MAX, Channel, Kind, Message
 from rootlessnet.to_host import ToHost
@@ -93,7 +93,9 @@ def receive(network: NetworkConfig, child: Child) -> Inside:
 
 def _make(network: NetworkConfig) -> Iterator[socket.socket]:
     if network.publish_all is not None:
-        yield socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
+        asking = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
+        asking.connect(rtnetlink.KERNEL)
+        yield asking
     for way in network.to_host:
         for family, address in _LOOPBACKS:
             try:

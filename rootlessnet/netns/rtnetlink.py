@@ -40,6 +40,10 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_TABLE = 1, 4, 5, 15
 _FRA_PRIORITY, _FRA_FWMARK, _FRA_TABLE = 6, 10, 15
 
+# Whom to connect to. A socket that is not hears others, too: who is root in its network namespace
+# may send it what looks like an answer.
+KERNEL = (0, 0)
+
 _UP = 1  # IFF_UP of <linux/if.h>
 _MAIN = 254  # the table of routes that nobody names
 _STATIC = 4  # a route that an administrator made
@@ -58,6 +62,7 @@ class Rtnetlink:
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.connect(KERNEL)
 
     def close(self) -> None:
         """Idempotent."""

@@ -27,6 +27,24 @@ LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
 GUEST_6 = "fd72:6c6e:6574::100"
 REFUSED = 7  # curl's exit status for a connection that was not made
 
+# Root in a guest sends to every netlink socket there, and to one of the kind that sets interfaces.
+FORGER = """
+import socket, struct
+from rootlessnet.netns.rtnetlink import Rtnetlink
+
+own = Rtnetlink()
+for protocol in (socket.NETLINK_ROUTE, 4):
+    forging = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+    for line in open("/proc/net/netlink").readlines()[1:]:
+        _, kind, port, *_ = line.split()
+        if int(kind) == protocol and int(port):
+            try:
+                forging.sendto(struct.pack("=IHHII", 0, 3, 0, 0, 0), (int(port), 0))
+                print(protocol, "heard")
+            except ConnectionRefusedError:
+                print(protocol, "refused")
+"""
+
 
 def reaches(there: Program, address: str, port: int) -> bool:
     """Whether a web server answers: curl runs `there`."""
@@ -223,3 +241,8 @@ def test_attach(outside: Outside, by_path: bool) -> None:
             wait_for(lambda: reaches(curl, ADDRESS, 8000), "port 8000")
             os.kill(target.pid, signal.SIGKILL)
             assert process.wait(PATIENCE) == 0
+
+
+def test_nobody_answers_for_the_guests_kernel(outside: Outside) -> None:
+    done = outside.rootlessnet.run("run", "-P", "--", sys.executable, "-c", FORGER)
+    assert (done.stdout, done.stderr) == ("0 refused\n4 refused\n", "")
