@@ -116,8 +116,17 @@ class Reactor:
         self._deferred.append(callback)
 
     def after(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        """Call back later, within a round."""
-        return self.loop.call_later(seconds, self.run, callback)
+        """Call back later, in a round of its own. What came before is heard first, and may cancel
+        it: a process that was stopped for a while finds all its timers expired.
+        """
+
+        def end() -> None:
+            self._round()
+            if not pause.cancelled():
+                self.run(callback)
+
+        pause = self.loop.call_later(seconds, end)
+        return pause
 
     def at_end(self, callback: Callable[[], None]) -> None:
         """Call back at the end of this round: all that is ready was handled by then. A callback

@@ -324,6 +324,24 @@ def test_a_pause_that_is_cancelled(reactor: HostReactor) -> None:
     assert ended == ["other"]
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_what_came_before_a_pause_ends_is_heard_first(
+    reactor: HostReactor, make_event: MakeEvent, is_cancelled: bool
+) -> None:
+    """Such as the answer that somebody waits for, to a process that was stopped meanwhile."""
+    turns: list[str] = []
+
+    def ready(_events: int) -> None:
+        turns.append("ready")
+        if is_cancelled:
+            pause.cancel()
+
+    reactor.add(make_event(1), EDGE, ready)
+    pause = Reactor.after(reactor, 0, lambda: turns.append("end"))
+    reactor.let_run()
+    assert turns == (["ready"] if is_cancelled else ["ready", "end"])
+
+
 def test_the_timer_serves_the_earliest_deadline(world: HostWorld, far_end: FarEnd) -> None:
     """That of a UDP flow is seconds ahead when a delayed acknowledgement needs the timer."""
     world.send(udp(dst=GATEWAY, dport=port_of(far_end.udp())))
