@@ -21,7 +21,7 @@ class Bounds:
     udp_flows: int = 4096
     echo_flows: int = 256
     openings: int = (
-        16384  # frames for which a flow is to be opened as soon as others had their turn
+        16384  # frames of a kind for which a flow is to be opened as soon as others had their turn
     )
     fragmented: int = 64  # datagrams in reassembly
     neighbours: int = 1024  # nodes of the guest's network whose hardware address is known

@@ -107,7 +107,7 @@ class EchoFlows:
         key = packet.addresses + identifier.to_bytes(2, "big")
         flow = self._flows.get(key)
         if flow is None:
-            if not self._openings.admits(frame):
+            if not self._openings.admits("echo", frame):
                 return
             try:
                 flow = self._open(key, packet, now)

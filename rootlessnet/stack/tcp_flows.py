@@ -197,7 +197,7 @@ class TcpFlows:
     def _arrives_unknown(self, key: bytes, packet: Packet, frame: memoryview, now: float) -> None:
         segment = self._segment
         if segment.flags & (SYN | ACK | RST) == SYN:
-            if self._openings.admits(frame):
+            if self._openings.admits("tcp", frame):
                 self._open_outbound(key, packet, segment, now)
         elif not segment.flags & RST and not self._network.is_for_many(packet.destination):
             self._reset(packet, segment)

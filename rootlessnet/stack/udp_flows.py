@@ -140,9 +140,10 @@ class UdpFlows:
             if service is not None:
                 service(packet, frame, payload, now)
                 return
-            if not self._openings.admits(frame):
+            asks = port == dns.PORT and self._network.is_dns(packet.destination)
+            if not self._openings.admits("dns" if asks else "udp", frame):
                 return
-            if port == dns.PORT and self._network.is_dns(packet.destination):
+            if asks:
                 self._resolve(key, bytes(payload))
                 return
             try:

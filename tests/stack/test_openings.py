@@ -86,6 +86,24 @@ def test_every_kind_waits(kind: str, side: Side) -> None:
     assert any(waiting)
 
 
+def test_a_flood_of_one_kind_leaves_the_others_their_turns(
+    monkeypatch: pytest.MonkeyPatch, side: Side
+) -> None:
+    """Even where it has filled its line: names are resolved, and hosts asked whether they live."""
+    monkeypatch.setattr(world_module, "BOUNDS", Bounds(openings=MANY))
+    world = World()
+    at_once(world, *syns(3 * MANY))
+    at_once(world, udp(b"?", dst=world_module.DNS, dport=53), side.udp(b"1"), side.echo())
+    for _ in range(3):
+        at_once(world, *syns(MANY), side.udp(b"2"))
+        world.gateway.end_batch(world.now)
+    assert world.host.queries
+    assert world.host.echo
+    (socket,) = world.host.udp
+    assert [payload for payload, _, _ in socket.sent][:2] == [b"1", b"2"]
+    assert len(world.gateway.tcp) > PER_BATCH
+
+
 def test_what_opens_no_flow_does_not_wait(side: Side) -> None:
     world = World()
     at_once(world, *syns(MANY), side.echo(dst=side.gateway))
