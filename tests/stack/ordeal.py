@@ -177,6 +177,8 @@ class Ordeal(World):
     def wind_down(self) -> None:
         """The far ends come to their end and the guest falls silent: nothing stays."""
         gateway, host = self.gateway, self.host
+        while gateway.open_some(self.now):  # their far ends come to their end as well
+            pass
         gateway.end_batch(self.now)
         for socket in host.sockets:
             socket.fail(errno.ETIMEDOUT)
