@@ -121,9 +121,11 @@ class Reactor:
         """
 
         def end() -> None:
-            self._round()
-            if not pause.cancelled():
-                self.run(callback)
+            try:
+                self._round()
+            finally:
+                if not pause.cancelled():
+                    self.run(callback)
 
         pause = self.loop.call_later(seconds, end)
         return pause

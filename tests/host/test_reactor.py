@@ -342,6 +342,23 @@ def test_what_came_before_a_pause_ends_is_heard_first(
     assert turns == (["ready"] if is_cancelled else ["ready", "end"])
 
 
+def test_a_defect_costs_no_pause_its_end(
+    reactor: HostReactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[object] = []
+    reactor.loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    turns: list[str] = []
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(reactor, "_round", fail)
+    Reactor.after(reactor, 0, lambda: turns.append("end"))
+    reactor.let_run()
+    assert turns == ["end"]
+    assert len(failures) == 1
+
+
 def test_the_timer_serves_the_earliest_deadline(world: HostWorld, far_end: FarEnd) -> None:
     """That of a UDP flow is seconds ahead when a delayed acknowledgement needs the timer."""
     world.send(udp(dst=GATEWAY, dport=port_of(far_end.udp())))
