@@ -20,9 +20,7 @@ class Bounds:
     tcp_connection_bytes: int = 1 << 20  # held for one of them in each direction, and its window
     udp_flows: int = 4096
     echo_flows: int = 256
-    openings: int = (
-        16384  # frames of a kind for which a flow is to be opened as soon as others had their turn
-    )
+    openings: int = 16384  # frames of each kind that wait for a flow to be opened
     fragmented: int = 64  # datagrams in reassembly
     neighbours: int = 1024  # nodes of the guest's network whose hardware address is known
     leases: int = 28  # of DHCP, and as many of DHCPv6, besides those that are reserved

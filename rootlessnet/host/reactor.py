@@ -1,10 +1,10 @@
-"""The loop's one entry into the stack: one epoll set, one clock reading and one timer for all
-flows.
+"""The loop's one entry into the stack: one epoll set, one clock and one timer for all flows.
 
 The epoll set lies inside the event loop's own (an epoll descriptor is readable when it has events),
 so a socket costs one `epoll_ctl` in its life instead of several for each change of interest, and
-all that is ready is handled in one go: sockets edge-triggered, the TAP level-triggered. After each
-turn the stack sends the acknowledgements it owes and the timer is set for its earliest deadline.
+all that is ready is handled in one go: sockets edge-triggered, the TAP level-triggered. A round of
+the event loop's has as many turns as there are events for, up to a time. After each turn the stack
+sends the acknowledgements it owes and the timer is set for its earliest deadline.
 A callback that raises is a defect, which is reported and costs nobody else an event: an edge does
 not come twice.
 
@@ -12,8 +12,9 @@ To fall asleep and be woken takes longer than the answer to a small message does
 sleeps in a row were short, the next event is looked out for a moment before the next: in one run
 with and without, request/response is 1.57 times as fast over TCP, 1.9 over UDP, and 64 connections
 are 1.09 times. Who has looked out in vain sleeps as often again: on a busy machine that leaves the
-processor to those whose data we wait for. Read: epoll(7), and "halt
-polling" in the kernel's documentation of KVM.
+processor to those whose data we wait for.
+
+Read: epoll(7), Documentation/virt/kvm/halt-polling.rst.
 """
 
 import asyncio
@@ -52,9 +53,9 @@ class Reactor:
         self._epoll = epoll()
         self._poll = self._epoll.poll
         self._callbacks: dict[int, Callable[[int], None]] = {}
-        self._added: set[int] = set()  # in this round
+        self._added: set[int] = set()  # in this turn
         self._deferred: list[Callable[[], None]] = []
-        self._last: list[Callable[[], None]] = []  # of this round
+        self._last: list[Callable[[], None]] = []  # of this turn
         self._gateway: Gateway | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed = inf
@@ -131,7 +132,7 @@ class Reactor:
         return pause
 
     def at_end(self, callback: Callable[[], None]) -> None:
-        """Call back at the end of this round: all that is ready was handled by then. A callback
+        """Call back at the end of this turn: all that is ready was handled by then. A callback
         that is given twice is called twice.
         """
         self._last.append(callback)

@@ -62,15 +62,7 @@ class HostSockets:
 
     def publish_udp(self, bound: socket.socket, receiver: Receiver) -> DatagramSocket:
         """A socket on a published port, which is owned from here on."""
-        return DatagramSocket(
-            self._reactor,
-            bound,
-            receiver,
-            self._datagrams,
-            self._log,
-            is_published=True,
-            joins=self.joins_datagrams,
-        )
+        return self._take(bound, receiver, is_published=True)
 
     def resolve(self, query: bytes, answer: Callable[[bytes], None]) -> None:
         self._resolver.resolve(query, answer)
@@ -116,6 +108,19 @@ class HostSockets:
     def _tables(self) -> Iterator[SpliceTable]:
         return (one for one in (self.splices, self.splices_to_host) if one is not None)
 
+    def _take(
+        self, bound: socket.socket, receiver: Receiver, *, is_published: bool
+    ) -> DatagramSocket:
+        return DatagramSocket(
+            self._reactor,
+            bound,
+            receiver,
+            self._datagrams,
+            self._log,
+            is_published=is_published,
+            joins=self.joins_datagrams,
+        )
+
     def _open(self, receiver: Receiver, family: Family, protocol: int) -> DatagramSocket:
         """For datagrams of the guest's. Raises OSError."""
         try:
@@ -124,14 +129,7 @@ class HostSockets:
                 if family is IPV6:
                     bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 self._sources.bind(bound)
-                return DatagramSocket(
-                    self._reactor,
-                    bound,
-                    receiver,
-                    self._datagrams,
-                    self._log,
-                    joins=self.joins_datagrams,
-                )
+                return self._take(bound, receiver, is_published=False)
             except OSError:
                 bound.close()
                 raise

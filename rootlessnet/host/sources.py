@@ -44,7 +44,7 @@ class Sources:
 
     def bind_before_connect(self, stream: socket.socket, remote: str) -> None:
         """Raises OSError."""
-        if not self._addresses:
+        if not self._addresses:  # nearly always: spares a look-up of the family
             return
         address = self._addresses.get(stream.family)
         if address is None or remote.startswith(_LOOPBACK[socket.AddressFamily(stream.family)]):
