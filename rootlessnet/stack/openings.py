@@ -32,13 +32,12 @@ class Openings:
         self.waiting: dict[Kind, deque[bytes]] = {}
         self.left = PER_BATCH  # of this batch
         self._sizes: dict[Kind, int] = {}  # of the lines, in bytes
-        self._is_turn = False
 
     def admits(self, kind: Kind, frame: memoryview) -> bool:
         """Whether a flow may be opened for this frame now. If not, it will be received once more,
         or is lost.
         """
-        if self.left and (self._is_turn or not self.waiting):
+        if self.left:  # none is, while anybody waits whose turn it is not
             self.left -= 1
             return True
         line = self.waiting.get(kind)
@@ -55,7 +54,6 @@ class Openings:
     def turn(self) -> Iterator[memoryview]:
         """The frames whose turn it is at the end of a batch, to be received."""
         self.left = PER_BATCH
-        self._is_turn = True
         waiting = self.waiting
         for _ in range(_MOST_LOOKED_AT):
             if not waiting or not self.left:
@@ -67,6 +65,5 @@ class Openings:
             if line:
                 waiting[kind] = line  # behind the others
             yield memoryview(frame)
-        self._is_turn = False
         if waiting:
             self.left = 0  # nobody overtakes

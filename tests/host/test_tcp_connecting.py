@@ -97,6 +97,18 @@ def test_the_far_end_is_gone_before_the_guest_has_answered(
     assert descriptors() == before
 
 
+def test_the_far_end_speaks_before_we_know_that_it_accepts(
+    world: HostWorld, far_end: FarEnd
+) -> None:
+    """Both are told by one event, and there is no other."""
+    listening = far_end.listen()
+    guest = GuestTcp.connecting(world, port_of(listening))
+    with far_end.accept(listening) as far:
+        far.sendall(b"greeting")
+        guest.until(lambda: guest.text == b"greeting", "the greeting")
+        guest.reset()
+
+
 def test_the_far_end_speaks_and_closes_before_the_guest_has_answered(
     world: HostWorld, far_end: FarEnd
 ) -> None:

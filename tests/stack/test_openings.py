@@ -139,5 +139,17 @@ def test_a_line_of_what_stands_meanwhile_is_bounded() -> None:
     at_once(world, *syns(PER_BATCH), *(100 * [tcp("S", sport=2000)]))
     world.gateway.end_batch(world.now)
     assert world.gateway.next_deadline() == -inf
+    opened = len(world.gateway.tcp)
+    at_once(world, tcp("S", sport=3000))  # nor does that let anybody overtake
+    assert len(world.gateway.tcp) == opened
     world.gateway.end_batch(world.now)
     assert world.gateway.next_deadline() > world.now
+
+
+def test_a_line_that_moves_has_room_for_as_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rootlessnet.stack.openings._MOST_BYTES", 3 * 1500)
+    world = World()
+    at_once(world, *syns(PER_BATCH), *(udp(bytes(1400), sport=number) for number in range(3)))
+    world.gateway.end_batch(world.now)
+    at_once(world, *(udp(bytes(1400), sport=number) for number in range(3, 3 + PER_BATCH)))
+    assert world.host.full_tables == []
